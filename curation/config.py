@@ -1,0 +1,213 @@
+"""The configuration of a job: every key, its default and what it means. Used at the edge only; the core takes values.
+
+A YAML file, keyword arguments of the Python API and `--set key.path=value` all become a `Config`. An unknown key is
+an error that names the nearest valid one.
+"""
+
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Trust = Literal["human", "premium", "unknown", "synthetic"]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message names the key, the value and the way out."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Input(Section):
+    path: str = Field(description="a file, a folder or a glob; any fsspec URL")
+    source: str = Field("default", description="name of the source, used in reports, floors and output folders")
+    trust: Trust = Field("unknown", description="what you declare about who wrote it")
+    before: dt.date | None = Field(None, description="trust documents dated before this day as human")
+
+    @field_validator("source")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not value or value in (".", "..") or any(c in value for c in "/\\\0"):
+            raise ValueError(f"a source name is one folder name without slashes, not {value!r}")
+        return value
+
+
+class Columns(Section):
+    text: str = Field("text", description="the document")
+    id: str | None = Field(None, description="public id; `id` when the input has such a column, else the content hash")
+    date: str | None = Field(None, description="date or timestamp, or an ISO string")
+    url: str | None = Field(None, description="URL, for URL deduplication and host averages")
+    thread: str | None = Field(None, description="thread, for contradiction density")
+    tokens: str | None = Field(None, description="token count of your tokeniser; ours counts words")
+    source: str | None = Field(None, description="a column that names the source of each document")
+    group: str | None = Field(None, description="writer group or domain, for retention tables")
+    prefix: str = Field("", description="prefix of the columns that curation adds")
+
+
+class Dedup(Section):
+    enabled: bool = Field(True, description="remove duplicates")
+    exact: bool = Field(True, description="documents whose words are equal")
+    near: bool = Field(True, description="near-duplicates by MinHash")
+    url: bool = Field(False, description="documents with the same canonical URL; needs columns.url")
+    bands: int = Field(14, ge=1, le=256, description="LSH bands")
+    rows: int = Field(8, ge=1, le=64, description="minima in each band")
+    ngram: int = Field(5, ge=1, le=32, description="words in a shingle")
+    verify: float = Field(0.70, ge=0, le=1, description="least estimated Jaccard similarity for a merge")
+    keep: Literal["human_first", "longest", "earliest", "first"] = Field(
+        "human_first", description="which document of a cluster survives"
+    )
+    max_bucket: int = Field(1000, ge=2, description="larger buckets are split before they are compared")
+    memory_mb: int = Field(1024, ge=16, description="memory for one partition of the shuffle of band hashes")
+    seed: int = Field(1, description="seed of the permutations")
+
+
+class Detect(Section):
+    enabled: bool = Field(True, description="score every document")
+    model: str = Field("shipped", description="`shipped`, or the path of a model from train-detector")
+    fpr: float = Field(0.01, gt=0, lt=0.5, description="share of human text that may be labelled synthetic")
+    min_words: int = Field(50, ge=1, description="words below which a document is not scored")
+    label_words: int = Field(150, ge=1, description="words below which the label is undetermined")
+    exclude: bool = Field(False, description="exclude documents labelled synthetic; the default only weighs")
+
+
+class Measure(Section):
+    enabled: bool = Field(True, description="collect diversity statistics by shard and source")
+
+
+class Mix(Section):
+    mode: Literal["auto", "balance", "soft", "cluster", "none"] = Field(
+        "auto", description="how documents are weighed; auto balances when there is a reference, else weighs nothing"
+    )
+    slack: float = Field(1.0, ge=0, description="tolerance in standard errors of the reference")
+    kappa: float = Field(1.0, ge=0, description="exponent of the human factor 1 - p_synthetic")
+    gamma: float = Field(0.0, ge=0, le=1, description="exponent of the cluster size on the survivor; 0 ignores it")
+    cap: float = Field(20.0, gt=1, description="largest weight, in multiples of the mean")
+    gate: bool = Field(True, description="reweight only where the reference covers the crawl")
+    reservoir: int = Field(20_000, ge=100, description="documents on which the first solution is found")
+    passes: int = Field(3, ge=1, le=10, description="exact passes over all documents after the reservoir")
+    multipliers: dict[str, float] = Field(default_factory=dict, description="factor on the base weight by source")
+
+
+class Select(Section):
+    tokens: int | None = Field(None, ge=1, description="token budget of the mix")
+    documents: int | None = Field(None, ge=1, description="document budget of the mix")
+    rate: float | None = Field(None, gt=0, le=1, description="share of the kept documents to select")
+    max_repeats: int = Field(1, ge=1, description="most copies of a document")
+    floors: dict[str, float] = Field(default_factory=dict, description="least share of documents kept, by source")
+    on_floor: Literal["warn", "fail"] = Field("warn", description="what a run below a floor does")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Select":
+        given = [k for k in ("tokens", "documents", "rate") if getattr(self, k) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of select.tokens, select.documents and select.rate, not {' and '.join(given)}")
+        return self
+
+
+class Signals(Section):
+    features: bool = Field(True, description="store the columns that mixing needs")
+
+
+class Run(Section):
+    runner: str = Field("local", description="local, or the name of a Beam runner such as FnApiRunner")
+    workers: int = Field(0, ge=0, description="threads; 0 takes one per core")
+    batch_mb: float = Field(4.0, gt=0, le=1024, description="text in one batch")
+    excluded: Literal["full", "ids", "none"] = Field("full", description="what is written about excluded documents")
+    format: Literal["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "same"] = Field(
+        "parquet", description="format of the kept and excluded shards"
+    )
+    seed: int = Field(1, description="seed of sampling")
+
+
+class Config(Section):
+    """A whole job."""
+
+    inputs: list[Input] = Field(default_factory=list, description="what to read")
+    output: str = Field("", description="the folder to write to; any fsspec URL")
+    columns: Columns = Field(default_factory=Columns, description="names of the input's columns")
+    dedup: Dedup = Field(default_factory=Dedup)
+    detect: Detect = Field(default_factory=Detect)
+    reference: str | None = Field(None, description="reference profile made by `curation reference build`")
+    measure: Measure = Field(default_factory=Measure)
+    mix: Mix = Field(default_factory=Mix)
+    select: Select = Field(default_factory=Select)
+    signals: Signals = Field(default_factory=Signals)
+    exclude_ids: str | None = Field(None, description="file of ids to exclude, one a line")
+    run: Run = Field(default_factory=Run)
+
+
+def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets: Iterable[str] = ()) -> Config:
+    """The configuration in a YAML file, with `values` laid over it and `sets` (`key.path=value`) over both.
+
+    Raises ConfigError for a file that cannot be read, an unknown key (naming the nearest) or a bad value.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        if loaded is not None and not isinstance(loaded, dict):
+            raise ConfigError(f"{path} must hold a mapping of keys, not {type(loaded).__name__}")
+        data = loaded or {}
+    data = _overlay(data, values or {})
+    for item in sets:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set takes key.path=value, not {item!r}")
+        nested: Any = yaml.safe_load(value) if value else None
+        for part in reversed(key.strip().split(".")):
+            nested = {part: nested}
+        data = _overlay(data, nested)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        where = f"{path}: " if path else ""
+        raise ConfigError(where + "\n".join(_explain(e) for e in error.errors())) from None
+
+
+def _overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return merged
+
+
+def _explain(error: Any) -> str:
+    location = [part for part in error["loc"] if not str(part).startswith("function-")]
+    dotted = ".".join(str(part) for part in location)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {dotted!r}{nearest(str(location[-1]), _keys_at(location[:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{dotted}: {message} (got {error['input']!r})" if error["type"] != "value_error" else f"{dotted}: {message}"
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        if isinstance(part, int):
+            model = Input
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean 'x'?` for the nearest of the known names, else a list of them, for error messages."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f": did you mean {close[0]!r}?"
+    return f"; there is {', '.join(names)}" if names else ""

@@ -1,0 +1,65 @@
+"""A job is a list of steps over shards; a host (local threads, Beam, datatrove) is whatever carries them out.
+
+A step's functions are module-level and its values picklable, so every host can ship them. Steps talk through files
+(signals, decisions) and through a small context: what each finished step returned, by the step's name.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from curation.config import Config
+
+Context = dict[str, Any]
+#: called with (documents, bytes of text) as work goes on
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One input file. `version` is the modification time or etag by which a replaced file is noticed."""
+
+    index: int
+    url: str
+    source: str
+    relative: str
+    trust: str = "unknown"
+    before: dt.date | None = None
+    size: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker knows: the configuration, the shards and the hashes that stamps are compared with."""
+
+    config: Config
+    shards: tuple[Shard, ...]
+    annotate_hash: str
+    decide_hash: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Step:
+    """work(job, shard, context, progress) -> result for every shard, then finish(job, merged, context) -> value.
+
+    `merge(a, b)` combines two results (associative and commutative); without it `merged` is the list of results in
+    the order of the shards. With `group`, work returns {partition: uint8 array} instead, every partition's chunks
+    are brought together, `group(job, partition, chunks)` makes one result of them, and these are merged.
+    Without `work` only finish runs, once. The value of finish becomes context[name].
+    """
+
+    name: str
+    phase: str
+    finish: Callable[[Job, Any, Context], Any] = _nothing
+    work: Callable[[Job, Shard, Context, Progress], Any] | None = None
+    merge: Callable[[Any, Any], Any] | None = None
+    group: Callable[[Job, int, Iterable[np.ndarray]], Any] | None = None

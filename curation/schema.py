@@ -1,0 +1,114 @@
+"""Every column that curation reads or writes: its name, type and meaning, once.
+
+Signals stand beside the input, one row per record that could be read; added columns stand in the kept and excluded
+shards. Widths of the feature columns are constants here, since signals, profiles and weights must agree on them.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+#: version of the layout of signals; part of the hash that signals carry
+SIGNALS_VERSION = "signals-1"
+
+STYLE = 48  # raw counts of style markers
+WORDS = 64  # counts of the commonest function words of the ruler
+BINS_BALANCED = 128  # hashed n-gram bins that mixing may balance
+BINS_HELD_OUT = 128  # hashed n-gram bins that are never balanced, to measure with
+BINS = BINS_BALANCED + BINS_HELD_OUT
+CORE = 16  # real-valued style scalars
+FEATURE_TOKENS = 16_384  # features are counted on the first tokens of a document
+
+
+class Column(NamedTuple):
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+def signal_columns(permutations: int, bands: int, features: bool) -> list[Column]:
+    """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash)."""
+    columns = [
+        Column("row", pa.int64(), "physical record number in the shard"),
+        Column("id", pa.string(), "the user's id as a string, else the content hash in hex"),
+        Column("source", pa.string(), "declared source, or the value of the source column"),
+        Column("bytes", pa.int64(), "UTF-8 bytes of the text"),
+        Column("tokens", pa.int64(), "word tokens, or the user's token count"),
+        Column("date", pa.date32(), "date of the document, or null"),
+        Column("url_key", pa.binary(16), "hash of the canonical URL, or null"),
+        Column("content_hash", pa.binary(16), "128-bit xxh3 of the text"),
+        Column("norm_hash", pa.binary(16), "128-bit hash of the word tokens; null without words"),
+        Column("row_hash", pa.binary(16), "128-bit hash of all input columns in name order"),
+        Column("logit", pa.float32(), "score of the synthetic-text model, or null"),
+        Column("logit_check", pa.float32(), "score of a model on disjoint n-gram buckets, or null"),
+        Column("lang", pa.string(), "language: en, other or und"),
+        Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
+        Column("thread_key", pa.int64(), "hash of the thread column, or null"),
+        Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty"),
+        Column("gate_reason", pa.string(), "why the document is outside the prose gate, or null"),
+    ]
+    if bands:
+        columns += [
+            Column("bands", pa.binary(8 * bands), "one 64-bit hash per band, little-endian; null below a shingle"),
+            Column("signature", pa.binary(2 * permutations), "low 16 bits of each minimum; null below a shingle"),
+        ]
+    if features:
+        columns += [
+            Column("style", pa.list_(pa.uint16(), STYLE), "raw counts of style markers"),
+            Column("words", pa.list_(pa.uint16(), WORDS), "counts of function words"),
+            Column("bins", pa.list_(pa.uint16(), BINS), "hashed n-gram bins: first balanced, then never balanced"),
+            Column("core", pa.list_(pa.float32(), CORE), "style scalars"),
+        ]
+    return columns
+
+
+def signal_schema(permutations: int, bands: int, features: bool) -> pa.Schema:
+    """Arrow schema of a signals file; arguments as `signal_columns`."""
+    return pa.schema([(c.name, c.type) for c in signal_columns(permutations, bands, features)])
+
+
+LABELS = ("human", "undetermined", "synthetic")
+
+ADDED = [
+    Column("content_hash", pa.binary(16), "128-bit xxh3 of the text"),
+    Column("cluster_id", pa.string(), "smallest public id in the duplicate cluster; the own id when alone"),
+    Column("cluster_size", pa.int64(), "documents in the cluster, 1 when alone"),
+    Column("duplicate_of", pa.string(), "id of the survivor that stands for this document, or null"),
+    Column("similarity", pa.float32(), "estimated Jaccard similarity to the survivor, or null"),
+    Column("p_synthetic", pa.float32(), "calibrated probability that a machine wrote the text, or null"),
+    Column("synthetic_label", pa.string(), "human, synthetic or undetermined"),
+    Column("synthetic_reason", pa.string(), "why the label is undetermined, or null"),
+    Column("weight", pa.float64(), "weight in the mix: mean 1 over kept documents without selection"),
+    Column("copies", pa.int64(), "how often the mix repeats the document"),
+    Column("filter_reason", pa.string(), "why the document was excluded, or null"),
+]
+
+#: reasons for which a document is excluded (`filters` add their own)
+REASONS = ("empty_text", "exact_duplicate", "near_duplicate", "url_duplicate", "exclude_id", "synthetic", "not_selected")
+
+ADDED_SCHEMA = pa.schema([(c.name, c.type) for c in ADDED])
+
+#: decisions/clusters/<source>/<path>: only documents in a cluster of two or more
+CLUSTERS_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),  # the public id where it differs from the signal's (a repeated id), else null
+        ("cluster_id", pa.string()),
+        ("cluster_size", pa.int64()),
+        ("duplicate_of", pa.string()),
+        ("similarity", pa.float32()),
+        ("reason", pa.string()),  # exact_duplicate, near_duplicate, url_duplicate; null for the survivor
+    ]
+)
+
+#: decisions/weights/<source>/<path>: every signals row
+WEIGHTS_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("p_synthetic", pa.float32()),
+        ("synthetic_label", pa.string()),
+        ("synthetic_reason", pa.string()),
+        ("weight", pa.float64()),
+        ("filter_reason", pa.string()),
+    ]
+)
