@@ -5,8 +5,8 @@ A step's functions are module-level and its values picklable, so every host can 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker knows: the configuration, the shards and the hashes that stamps are compared with."""
+    """What every worker knows: the configuration, the shards, and by phase the hash that stamps are compared with."""
 
     config: Config
     shards: tuple[Shard, ...]
-    annotate_hash: str
-    decide_hash: str
-    extra: dict[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str]
 
 
 def _nothing(*_: Any) -> None:
