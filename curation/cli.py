@@ -1,0 +1,202 @@
+"""The command line. It imports the standard library and Typer only; everything else loads when a verb runs.
+
+Exit codes: 0 done, 1 failed (the reason is on standard error), 2 bad usage or configuration.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from curation.config import Config
+
+app = typer.Typer(
+    name="curation",
+    help="Curate pretraining text so that the mix keeps human-data variance.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+reference_app = typer.Typer(help="Reference profiles of trusted human text.", no_args_is_help=True)
+app.add_typer(reference_app, name="reference")
+
+VERBS = {
+    "run": "Annotate, resolve duplicates, weigh and select: the whole job.",
+    "dedup": "Remove duplicates only.",
+    "detect": "Score every document for synthetic text; excludes nothing unless detect.exclude is set.",
+    "measure": "Measure diversity by shard and source; excludes nothing.",
+    "mix": "Weigh and select again, from the signals of an earlier run where there are any.",
+}
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[CONFIG.yaml] [RUNNER OPTIONS]", help="configuration; options of a Beam runner may follow"),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="[SOURCE=]GLOB", help="what to read, once or more"),
+]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="DIR", help="where to write")]
+Reference = Annotated[str | None, typer.Option("--reference", metavar="PROFILE", help="a reference profile")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", "-s", metavar="KEY.PATH=VALUE", help="any key of the configuration")
+]
+Runner = Annotated[
+    str | None, typer.Option("--runner", metavar="NAME", help="local, or a Beam runner such as FnApiRunner")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no summary")]
+
+
+def _add_verb(verb: str, text: str) -> None:
+    @app.command(verb, help=text, context_settings={"ignore_unknown_options": True})
+    def command(
+        arguments: Arguments = None,
+        inputs: Inputs = None,
+        output: Output = None,
+        reference: Reference = None,
+        sets: Sets = None,
+        runner: Runner = None,
+        quiet: Quiet = False,
+    ) -> None:
+        path, options = _split(arguments or [])
+        values: dict[str, Any] = {}
+        if inputs:
+            values["inputs"] = [_input(item) for item in inputs]
+        if output:
+            values["output"] = output
+        if reference:
+            values["reference"] = reference
+        if runner:
+            values["run"] = {"runner": runner}
+
+        def act() -> int:
+            from curation import jobs
+
+            config = jobs.configure(verb, path, values, sets or [])
+            _known_options(options, config)
+            return jobs.run(config, options=options, quiet=quiet)
+
+        _act(act)
+
+
+for _verb, _text in VERBS.items():
+    _add_verb(_verb, _text)
+
+
+@reference_app.command("build")
+def reference_build(
+    config: Annotated[str | None, typer.Argument(metavar="[CONFIG.yaml]")] = None,
+    inputs: Inputs = None,
+    output: Output = None,
+    sets: Sets = None,
+    licence: Annotated[list[str] | None, typer.Option("--licence", help="licence of the texts, kept in it")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Build a reference profile from human text: what the mix is to look like."""
+    values: dict[str, Any] = {"inputs": [_input(item) for item in inputs]} if inputs else {}
+
+    def act() -> int:
+        from curation import jobs
+        from curation.config import ConfigError, load
+
+        if not output:
+            raise ConfigError("say where the profile goes with --output PROFILE")
+        return jobs.build_reference(load(config, values, sets or []), output, licences=licence or [], quiet=quiet)
+
+    _act(act)
+
+
+@app.command()
+def inspect(
+    output: Annotated[str, typer.Argument(metavar="OUT", help="the output folder of a run")],
+    id: Annotated[str | None, typer.Option("--id", help="one document, wherever it is")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="excluded for this reason, or `quarantine`")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="most documents to show")] = 10,
+) -> None:
+    """Show documents of a finished run: kept, excluded or quarantined; beside a duplicate, its survivor."""
+
+    def act() -> int:
+        from curation import inspection
+
+        return inspection.show(output, id=id, reason=reason, limit=limit)
+
+    _act(act)
+
+
+@app.command()
+def report(output: Annotated[str, typer.Argument(metavar="OUT", help="the output folder of a run")]) -> None:
+    """Write report.html again from report.json and print the summary."""
+
+    def act() -> int:
+        from curation import jobs
+
+        return jobs.rewrite_report(output)
+
+    _act(act)
+
+
+@app.command()
+def init(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one of the shipped configurations")] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; NAME.yaml by default")] = None,
+) -> None:
+    """Write a documented configuration to start from; without a name, list them."""
+
+    def act() -> int:
+        from curation import configs
+
+        return configs.write(name, output)
+
+    _act(act)
+
+
+def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The configuration, if the first argument is one, and what is left: options of a runner."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    return None, arguments
+
+
+def _input(item: str) -> dict[str, str]:
+    source, equals, path = item.partition("=")
+    if equals and source and not any(c in source for c in "/\\*?:."):
+        return {"source": source, "path": path}
+    return {"path": item}
+
+
+def _known_options(options: list[str], config: "Config") -> None:
+    from curation.config import ConfigError, nearest
+
+    if options and config.run.runner == "local":
+        ours = ["--input", "--output", "--reference", "--set", "--runner", "--quiet", "--help"]
+        unknown = options[0].partition("=")[0]
+        raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}")
+
+
+def _act(action: Callable[[], int]) -> None:
+    """Run a verb; tell bad usage (2) from failure (1) and show messages rather than tracebacks."""
+    try:
+        code = action()
+    except KeyboardInterrupt:
+        print("curation: interrupted; the same command goes on where this run stopped", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        from curation.config import ConfigError
+
+        code = 2 if isinstance(error, ConfigError) else 1
+        if code == 1 and not isinstance(error, ValueError | OSError | RuntimeError):
+            raise
+        print(f"curation: {error}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the `curation` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
