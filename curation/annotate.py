@@ -1,0 +1,177 @@
+"""Annotate: one batch of documents in, one batch of signals out, from a single pass over the text.
+
+Everything that later phases know about a document is written here; the text itself is not needed again until select.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import dedup, diversity, schema, synthetic
+from curation.text import Tokens, gate, text_buffer, tokenise
+from curation.text.urls import string_hashes, url_keys
+from curation.kernels.tokens import WORD
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the signals of a document; names of columns are those of the input, None where there is none."""
+
+    text: str = "text"
+    id: str | None = None
+    date: str | None = None
+    url: str | None = None
+    thread: str | None = None
+    tokens: str | None = None
+    source: str | None = None
+    group: str | None = None
+    bands: int = 14
+    rows: int = 8
+    ngram: int = 5
+    seed: int = 1
+    model: str | None = "shipped"
+    min_words: int = 50
+    features: bool = True
+    added: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the signals."""
+        return schema.signal_schema(self.bands * self.rows, self.bands, self.features)
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Signals of a batch, and what the statistics need of the pass that made them."""
+
+    signals: pa.RecordBatch
+    tokens: Tokens
+    data: np.ndarray
+    starts: np.ndarray
+    features: diversity.Features | None
+
+
+def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Settings) -> Annotated:
+    """Signals of each document of a batch (columns of `schema.signal_columns`), in order.
+
+    `rows` int64[documents] are the physical record numbers, `source` the declared source. Reads the columns that the
+    settings name. Raises KeyError for a column that the batch lacks.
+    """
+    text = _column(batch, settings.text)
+    tokens = tokenise(text)
+    data, starts = text_buffer(text)
+    documents = batch.num_rows
+    words = _count_words(tokens)
+    content = dedup.content_hashes(text)
+    norm, has_words = dedup.token_hashes(tokens)
+    columns: dict[str, pa.Array] = {
+        "row": pa.array(rows, pa.int64()),
+        "id": _ids(batch, settings.id, content),
+        "source": _strings(batch, settings.source, pa.repeat(source, documents)),
+        "bytes": pa.array(np.diff(starts), pa.int64()),
+        "word_count": pa.array(words, pa.int64()),
+        "tokens": _counts(batch, settings.tokens, words),
+        "date": dates(_column(batch, settings.date)) if settings.date else pa.nulls(documents, pa.date32()),
+        "url_key": url_keys(_column(batch, settings.url)) if settings.url else pa.nulls(documents, pa.binary(16)),
+        "content_hash": fixed_binary(content),
+        "norm_hash": fixed_binary(norm, has_words),
+        "row_hash": fixed_binary(dedup.row_hashes(batch, settings.added, text=settings.text, content=content)),
+    }
+    columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
+    columns["thread_key"] = (
+        pa.array(string_hashes(_strings(batch, settings.thread, None)).view(np.int64))
+        if settings.thread
+        else pa.nulls(documents, pa.int64())
+    )
+    gated = gate.gate(tokens, data, starts)
+    columns |= {"lang": gated.lang, "gate": gated.gate, "gate_reason": gated.reason}
+    if settings.model is None:
+        columns["logit"] = columns["logit_check"] = pa.nulls(documents, pa.float32())
+    else:
+        scores = synthetic.score(tokens, synthetic.load_model(settings.model), min_words=settings.min_words)
+        for name, score in zip(("logit", "logit_check"), scores, strict=True):
+            columns[name] = pa.array(score, pa.float32(), mask=np.isnan(score))
+    if settings.bands:
+        bands, minima, valid = dedup.signatures(
+            tokens, bands=settings.bands, rows=settings.rows, ngram=settings.ngram, seed=settings.seed
+        )
+        columns["bands"] = fixed_binary(bands.view(np.uint8), valid)
+        columns["signature"] = fixed_binary(minima.view(np.uint8), valid)
+    features = None
+    if settings.features:
+        features = diversity.features(tokens, diversity.load_ruler())
+        columns["style"] = fixed_list(features.style)
+        columns["words"] = fixed_list(features.words)
+        columns["bins"] = fixed_list(features.bins)
+        columns["core"] = fixed_list(features.core)
+    signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
+    return Annotated(signals, tokens, data, starts, features)
+
+
+def fixed_binary(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
+    """uint8[n, width] as a fixed-size binary array; null where `valid` is false."""
+    width = values.shape[1]
+    mask = None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.binary(width), len(values), [mask, data])
+
+
+def fixed_list(values: np.ndarray) -> pa.Array:
+    """A number array [n, width] as a fixed-size list array."""
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def dates(values: pa.Array) -> pa.Array:
+    """A date, timestamp or ISO-string column as date32; what is no date becomes null."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        return values.cast(pa.date32(), safe=False)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return pa.nulls(len(values), pa.date32())
+    days = pc.utf8_slice_codeunits(values.cast(pa.large_string()), 0, 10)
+    parsed = pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True)
+    return parsed.cast(pa.date32())
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        raise KeyError(f"the input has no column {name!r}; it has {', '.join(batch.schema.names)}")
+    return batch.column(index)
+
+
+def _count_words(tokens: Tokens) -> np.ndarray:
+    """int64[documents]: word tokens of each document."""
+    running = np.concatenate([[0], np.cumsum((tokens.kind & WORD).astype(bool))])
+    return np.diff(running[tokens.offsets])
+
+
+def _ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> pa.Array:
+    """The id column as strings; the content hash in hex where there is none or it is null."""
+    hexes = pa.array([row.tobytes().hex() for row in content], pa.string())
+    if name is None:
+        return hexes
+    given = _column(batch, name)
+    if pa.types.is_dictionary(given.type):
+        given = given.dictionary_decode()
+    given = given.cast(pa.string())
+    return pc.if_else(pc.is_valid(given), given, hexes) if given.null_count else given
+
+
+def _strings(batch: pa.RecordBatch, name: str | None, default: pa.Array | None) -> pa.Array:
+    if name is None:
+        return default
+    values = _column(batch, name)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    values = values.cast(pa.string())
+    return pc.coalesce(values, default) if default is not None and values.null_count else values
+
+
+def _counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Array:
+    ours = pa.array(words, pa.int64())
+    return ours if name is None else pc.coalesce(_column(batch, name).cast(pa.int64()), ours)

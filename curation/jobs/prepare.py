@@ -1,0 +1,123 @@
+"""From a configuration to a job: shards found, columns checked, and the hashes that say which files still hold."""
+
+from typing import Any
+
+import orjson
+import xxhash
+
+from curation import __version__, io, schema
+from curation.config import Config, ConfigError, load
+from curation.plan import Job
+
+#: what each verb fixes; everything else is the configuration's
+VERBS: dict[str, dict[str, Any]] = {
+    "run": {},
+    "dedup": {
+        "detect": {"enabled": False},
+        "measure": {"enabled": False},
+        "mix": {"mode": "none"},
+        "signals": {"features": False},
+    },
+    "detect": {
+        "dedup": {"enabled": False},
+        "measure": {"enabled": False},
+        "mix": {"mode": "none"},
+        "signals": {"features": False},
+    },
+    "measure": {"dedup": {"enabled": False}, "detect": {"enabled": False}, "mix": {"mode": "none"}},
+    "mix": {},
+}
+
+
+def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[str]) -> Config:
+    """The configuration of a verb: YAML file, values, `key.path=value` items, then what the verb fixes.
+
+    `mix` without a file or inputs takes the configuration of the run that stands in the output folder.
+    """
+    config = load(path, values, sets)
+    if verb == "mix" and path is None and not config.inputs and config.output:
+        earlier = io.read_manifest(config.output)
+        if earlier is None:
+            raise ConfigError(f"{config.output} holds no finished run; give inputs or a configuration")
+        config = load(None, _overlay(earlier["configuration"], values), sets)
+    if VERBS[verb]:
+        fixed = [f"{section}.{key}={value}" for section, keys in VERBS[verb].items() for key, value in keys.items()]
+        config = load(path, values, [*sets, *fixed])
+    if not config.inputs:
+        raise ConfigError("no inputs: give --input GLOB or `inputs` in the configuration")
+    if not config.output:
+        raise ConfigError("no output: give --output DIR or `output` in the configuration")
+    return config
+
+
+def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return merged
+
+
+def prepare(config: Config) -> Job:
+    """Find the shards, check columns and settings, and compute the hashes. Raises ConfigError before work starts."""
+    if config.dedup.url and config.columns.url is None:
+        raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
+    shards = io.expand(config.inputs)
+    io.check_columns(shards, config.columns)
+    sources = {shard.source for shard in shards}
+    for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
+        unknown = sorted(set(named) - sources)
+        if unknown and config.columns.source is None:
+            raise ConfigError(f"{key} names source {unknown[0]!r}, but the inputs have {', '.join(sorted(sources))}")
+    return Job(config, shards, hashes(config, shards))
+
+
+def hashes(config: Config, shards: Any) -> dict[str, str]:
+    """By phase, the hash of everything that its files depend on; a phase's hash covers the phases before it."""
+    from curation import diversity, synthetic
+    from curation.text import TOKENISER
+
+    dedup = config.dedup
+    model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
+    ruler = diversity.load_ruler().version
+    annotate = _hash(
+        version=schema.SIGNALS_VERSION,
+        tokeniser=TOKENISER,
+        columns=config.columns.model_dump(exclude={"prefix"}),
+        minhash=[dedup.bands, dedup.rows, dedup.ngram, dedup.seed] if dedup.enabled and dedup.near else None,
+        model=model,
+        min_words=config.detect.min_words if config.detect.enabled else None,
+        features=config.signals.features,
+        measure=config.measure.enabled,
+        ruler=ruler,
+    )
+    inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before)] for s in shards]
+    profile = io.checksum(config.reference) if config.reference else None
+    excluded = io.checksum(config.exclude_ids) if config.exclude_ids else None
+    resolve = _hash(
+        annotate=annotate,
+        inputs=inputs,
+        dedup=dedup.model_dump(exclude={"memory_mb"}),
+        detect=config.detect.model_dump(exclude={"exclude"}),
+        reference=profile,
+    )
+    weigh = _hash(
+        resolve=resolve,
+        mix=config.mix.model_dump(),
+        select=config.select.model_dump(exclude={"floors", "on_floor"}),
+        exclude=config.detect.exclude,
+        exclude_ids=excluded,
+        seed=config.run.seed,
+    )
+    select = _hash(
+        weigh=weigh,
+        prefix=config.columns.prefix,
+        excluded=config.run.excluded,
+        format=config.run.format,
+        version=__version__,
+    )
+    return {"annotate": annotate, "resolve": resolve, "weigh": weigh, "select": select}
+
+
+def _hash(**settings: Any) -> str:
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS, default=str))

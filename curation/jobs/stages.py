@@ -1,0 +1,72 @@
+"""What the phases share: reading signals and decisions of a shard, and small results kept as JSON."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation import io, layout
+from curation.plan import Job, Shard
+
+#: bits of a job row that hold the record number; the shard's index stands above them
+ROW_BITS = 40
+
+
+def job_rows(shard: Shard, rows: pa.Array) -> np.ndarray:
+    """int64[n] job row ids, `shard << 40 | row`."""
+    return rows.to_numpy() | (shard.index << ROW_BITS)
+
+
+def signals_path(job: Job, shard: Shard) -> str:
+    return layout.path(job.config.output, "signals", shard)
+
+
+def decisions_path(job: Job, name: str, shard: Shard) -> str:
+    return layout.path(job.config.output, f"decisions/{name}", shard)
+
+
+def read_signals(job: Job, shard: Shard, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of some columns of a shard's signals, in row order."""
+    with io.open_file(signals_path(job, shard), "rb") as file:
+        yield from pq.ParquetFile(file).iter_batches(16_384, columns=columns, use_threads=False)
+
+
+def read_table(url: str) -> pa.Table:
+    """A whole Parquet file of decisions."""
+    with io.open_file(url, "rb") as file:
+        return pq.read_table(file, use_threads=False)
+
+
+def write_table(url: str, table: pa.Table, stamp: dict[str, str]) -> None:
+    """Write decisions with the stamp by which a later run knows them."""
+    with io.atomic(url) as file:
+        pq.write_table(table.replace_schema_metadata(stamp), file, compression="zstd")
+
+
+def write_json(url: str, value: Any) -> None:
+    with io.atomic(url) as file:
+        file.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+
+
+def read_json(url: str) -> Any:
+    """A JSON file, or None where there is none or it is broken."""
+    if not io.exists(url):
+        return None
+    with io.open_file(url, "rb") as file:
+        try:
+            return orjson.loads(file.read())
+        except orjson.JSONDecodeError:
+            return None
+
+
+@lru_cache(maxsize=4)
+def load_profile(url: str) -> Any:
+    """The reference profile, loaded once in a process."""
+    from curation.diversity import reference
+
+    with io.open_file(url, "rb") as file:
+        return reference.load(file.read(), url)
