@@ -33,10 +33,14 @@ class Tokens(NamedTuple):
 
 
 @cache
-def _tables() -> tuple[np.ndarray, np.ndarray]:
+def unicode_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Class (uint8[65536]) and folded code point (uint16[65536]) of every code point of the basic plane.
+
+    Shipped in unicode.npz, written by scripts/build_unicode_tables.py; folding is stored as folded - code mod 2^16.
+    """
     with resources.files("curation.text").joinpath("unicode.npz").open("rb") as file:
         tables = np.load(file, allow_pickle=False)
-        return tables["classes"], tables["folding"]
+        return tables["classes"], tables["shift"] + np.arange(65536, dtype=np.uint16)
 
 
 def text_buffer(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -75,5 +79,5 @@ def tokenise(text: pa.Array) -> Tokens:
     size = last - first
     hashes, kinds, lengths = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
     offsets = np.empty(len(starts), np.int64)
-    n = tokenise_kernel(data[first:last], starts - first, *_tables(), hashes, kinds, lengths, offsets)
+    n = tokenise_kernel(data[first:last], starts - first, *unicode_tables(), hashes, kinds, lengths, offsets)
     return Tokens(hashes[:n], kinds[:n], lengths[:n], offsets)
