@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
 from curation.text import Tokens, gate, text_buffer, tokenise
-from curation.text.urls import string_hashes, url_keys
+from curation.text.urls import url_keys
 from curation.kernels.tokens import WORD
 
 
@@ -23,7 +23,6 @@ class Settings:
     id: str | None = None
     date: str | None = None
     url: str | None = None
-    thread: str | None = None
     tokens: str | None = None
     source: str | None = None
     group: str | None = None
@@ -80,11 +79,6 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         "row_hash": fixed_binary(dedup.row_hashes(batch, settings.added, text=settings.text, content=content)),
     }
     columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
-    columns["thread_key"] = (
-        pa.array(string_hashes(_strings(batch, settings.thread, None)).view(np.int64))
-        if settings.thread
-        else pa.nulls(documents, pa.int64())
-    )
     gated = gate.gate(tokens, data, starts)
     columns |= {"lang": gated.lang, "gate": gated.gate, "gate_reason": gated.reason}
     if settings.model is None:

@@ -43,7 +43,6 @@ class Columns(Section):
     id: str | None = Field(None, description="public id; `id` when the input has such a column, else the content hash")
     date: str | None = Field(None, description="date or timestamp, or an ISO string")
     url: str | None = Field(None, description="URL, for URL deduplication and host averages")
-    thread: str | None = Field(None, description="thread, for contradiction density")
     tokens: str | None = Field(None, description="token count of your tokeniser; ours counts words")
     source: str | None = Field(None, description="a column that names the source of each document")
     group: str | None = Field(None, description="writer group or domain, for retention tables")

@@ -44,7 +44,6 @@ def signal_columns(permutations: int, bands: int, features: bool) -> list[Column
         Column("logit_check", pa.float32(), "score of a model on disjoint n-gram buckets, or null"),
         Column("lang", pa.string(), "language: en, other or und"),
         Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
-        Column("thread_key", pa.int64(), "hash of the thread column, or null"),
         Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty"),
         Column("gate_reason", pa.string(), "why the document is outside the prose gate, or null"),
     ]

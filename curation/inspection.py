@@ -1,0 +1,147 @@
+"""Look at documents of a finished run: by id, by the reason for which they left, or what could not be read."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation import io
+from curation.config import Config, ConfigError, Input, load, nearest
+from curation.plan import Shard
+from curation.schema import ADDED
+
+TEXT_SHOWN = 700  # characters
+
+
+def show(output: str, *, id: str | None = None, reason: str | None = None, limit: int = 10) -> int:
+    """Print documents of the run in `output` and return the exit code: 1 when nothing was found.
+
+    By `id`, wherever the document is; by `reason`, excluded for it; `quarantine` as the reason shows records that
+    could not be read. With neither, excluded documents. Beside a duplicate stands the survivor. Raises ConfigError
+    for a folder without a run.
+    """
+    manifest = io.read_manifest(output)
+    if manifest is None:
+        raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it")
+    config = load(None, manifest["configuration"])
+    if reason == "quarantine":
+        shown = 0
+        for shown, text in enumerate(_quarantined(output, limit), 1):
+            print(text)
+        return _found(shown, "nothing was quarantined")
+    if id is not None:
+        found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit))
+        _print(config, found)
+        return _found(len(found), f"no document has the id {id!r}")
+    name = config.columns.prefix + "filter_reason"
+
+    def excluded(batch: pa.RecordBatch) -> pa.Array:
+        return pc.equal(batch.column(name), reason) if reason else pc.is_valid(batch.column(name))
+
+    found = list(_documents(config, ("excluded",), excluded, limit))
+    _print(config, found)
+    reasons = manifest["counts"]["by_reason"]
+    if not found and config.run.excluded == "none" and reasons:
+        return _found(0, "this run wrote no excluded documents (run.excluded: none)")
+    return _found(len(found), f"nothing was excluded as {reason!r}{nearest(reason or '', reasons)}")
+
+
+def _found(count: int, otherwise: str) -> int:
+    if not count:
+        print(otherwise)
+    return 0 if count else 1
+
+
+def _shards(config: Config, folder: str) -> tuple[Shard, ...]:
+    url = f"{config.output}/{folder}"
+    return io.expand([Input(path=url)]) if io.exists(url) else ()
+
+
+def _documents(config: Config, folders: Iterable[str], keep: Any, limit: int) -> Iterator[dict[str, Any]]:
+    """Rows for which keep(batch) holds, at most `limit`, each with the folder it stands in as `in`."""
+    for folder in folders:
+        for shard in _shards(config, folder):
+            for batch, _ in io.read_shard(shard, text=None, batch_bytes=4 << 20):
+                matching = batch.filter(pc.fill_null(keep(batch), False))
+                for row in matching.slice(0, limit).to_pylist():
+                    yield row | {"in": f"{folder}/{shard.relative}"}
+                    limit -= 1
+                    if limit <= 0:
+                        return
+
+
+def _id_of(config: Config, row: dict[str, Any]) -> str:
+    name = config.columns.id or "id"
+    value = row.get(name)
+    return str(value) if value is not None else _hex(row[config.columns.prefix + "content_hash"])
+
+
+def _hex(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.hex()
+
+
+def _has_id(config: Config, ids: set[str]) -> Any:
+    # a repeated id is known by `id#rowhash`, but stands in the column as it came
+    plain = pa.array(sorted({i.partition("#")[0] for i in ids} | ids), pa.string())
+    name, hash_name = config.columns.id or "id", config.columns.prefix + "content_hash"
+
+    def keep(batch: pa.RecordBatch) -> pa.Array:
+        if name in batch.schema.names:
+            column = batch.column(name)
+            if pa.types.is_dictionary(column.type):
+                column = column.dictionary_decode()
+            return pc.is_in(column.cast(pa.string()), value_set=plain)
+        hexes = [_hex(value) for value in batch.column(hash_name).to_pylist()]
+        return pa.array(np.isin(np.array(hexes, object), plain.to_pylist()))
+
+    return keep
+
+
+def _print(config: Config, rows: list[dict[str, Any]]) -> None:
+    wanted = {row[config.columns.prefix + "duplicate_of"] for row in rows} - {None}
+    survivors: dict[str, dict[str, Any]] = {}
+    if wanted:
+        for row in _documents(config, ("kept", "excluded"), _has_id(config, wanted), 4 * len(wanted)):
+            survivors.setdefault(_id_of(config, row), row)
+    for row in rows:
+        print(_block(config, row))
+        of = row[config.columns.prefix + "duplicate_of"]
+        if of is not None:
+            survivor = survivors.get(of) or survivors.get(of.partition("#")[0])
+            print(_indent(_block(config, survivor) if survivor else f"survivor {of} is not in the output"))
+        print()
+
+
+def _block(config: Config, row: dict[str, Any]) -> str:
+    lines = [f"{_id_of(config, row)}  ({row['in']})"]
+    for column in ADDED[1:]:
+        value = row.get(config.columns.prefix + column.name)
+        if value is not None:
+            lines.append(f"  {column.name:<16} {value:.6g}" if isinstance(value, float) else f"  {column.name:<16} {value}")
+    text = str(row.get(config.columns.text) or "")
+    cut = f"… ({len(text):,} characters)" if len(text) > TEXT_SHOWN else ""
+    return "\n".join(lines) + "\n" + _indent(_printable(text[:TEXT_SHOWN]) + cut, "  | ")
+
+
+def _printable(text: str) -> str:
+    """Text without control and direction characters, which could rewrite the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text.replace("\t", "    "))
+
+
+def _indent(text: str, by: str = "      ") -> str:
+    return "\n".join(by + line for line in text.splitlines())
+
+
+def _quarantined(output: str, limit: int) -> Iterator[str]:
+    url = f"{output}/quarantine"
+    for shard in io.expand([Input(path=url)]) if io.exists(url) else ():
+        for record in io.read_quarantine(shard.url):
+            if limit <= 0:
+                return
+            limit -= 1
+            raw = _printable((record.raw or b"")[:TEXT_SHOWN].decode("utf-8", "backslashreplace"))
+            where = f"record {record.row}" if record.row is not None else "the file"
+            print(f"{shard.relative}: {where}, {record.count} lost, {record.code}: {record.message}")
+            yield _indent(raw, "  | ")
