@@ -1,0 +1,234 @@
+"""What a report says in plain words: the headline, the warnings and the summary that the command line prints.
+
+Everything is worked out from the report alone, so a stored report.json tells the same story years later.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from curation.report.unusual import unusual
+from curation.report.words import clean, count, listing, number, numbers, phrase, plural, ratio, section, share, size, value
+
+TINY_ESS = 0.10  # below this share the weighted mix rests on a few documents
+SMALL_ESS = 0.30
+FEW_ANCHORS = 300  # fewer known human documents than this leave the error rate on human text uncertain
+HIGH_PREVALENCE = 0.10
+MUCH_REMOVED = 0.30  # share of duplicates that deserves a look
+LOW_COVERAGE = 0.5
+
+
+class Finding(NamedTuple):
+    level: str  # "stop", "warn" or "note"
+    title: str
+    text: str
+    action: str  # what to do, or ""
+
+
+def findings(report: Mapping[str, Any]) -> list[Finding]:
+    """Everything that wants attention, the gravest first."""
+    found = [*_documents(report), *_duplicates(report), *_synthetic(report), *_diversity(report), *_mixing(report)]
+    for name in ("synthetic", "mixing", "run"):
+        where = {"synthetic": "Detection", "mixing": "Mixing", "run": "Run"}[name]
+        for text in listing(section(report, name).get("warnings")):
+            found.append(Finding("warn", f"{where} warns", clean(text), ""))
+    for text in listing(section(report, "mixing", "budget").get("warnings")):
+        found.append(Finding("warn", "Selection warns", clean(text), ""))
+    order = {"stop": 0, "warn": 1, "note": 2}
+    return sorted(found, key=lambda finding: order[finding.level])
+
+
+def _documents(report: Mapping[str, Any]) -> list[Finding]:
+    documents = section(report, "documents")
+    found = []
+    read, kept = number(documents.get("read")), number(documents.get("kept"))
+    if read == 0:
+        found.append(Finding("stop", "Nothing was read", "The inputs hold no documents.", "Check the input paths."))
+    elif kept == 0:
+        found.append(Finding("stop", "Nothing was kept", f"All of the {plural(read, 'document')} left the mix.",
+                             "See the reasons below before you go on."))
+    parts = [number(documents.get(k)) for k in ("kept", "excluded", "quarantined")]
+    if read is not None and None not in parts and sum(p or 0 for p in parts) != read:
+        found.append(Finding("stop", "The counts do not add up",
+                             f"{count(read)} read, but kept, excluded and quarantined make "
+                             f"{count(sum(p or 0 for p in parts))}.", "Do not use this output; run again."))
+    if lost := number(documents.get("quarantined")):
+        found.append(Finding("warn", f"{plural(lost, 'record')} could not be read",
+                             "Nothing was lost: raw bytes and the error are under quarantine/.",
+                             "Look at the errors there; one bad file often explains them all."))
+    return found
+
+
+def _duplicates(report: Mapping[str, Any]) -> list[Finding]:
+    removed = ratio(section(report, "duplicates").get("removed"), section(report, "documents").get("read"))
+    if removed is None or removed < MUCH_REMOVED:
+        return []
+    return [Finding("note", f"{share(removed)} of what was read were duplicates",
+                    "That is usual for raw crawls and unusual for a curated source.",
+                    "Read the largest clusters: are they copies, or distinct documents in one template?")]
+
+
+def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
+    synthetic = section(report, "synthetic")
+    scored, anchors = number(synthetic.get("scored")), number(synthetic.get("anchors"))
+    if not scored:
+        return []
+    found = []
+    prevalence = section(synthetic, "prevalence")
+    estimate = number(prevalence.get("estimate"))
+    if anchors == 0 and estimate is not None:
+        found.append(Finding("stop", "Prevalence without anchors",
+                             "The share of synthetic text was estimated without known human text of this kind; "
+                             "such estimates are often far off.", _ANCHOR_ACTION))
+    elif anchors == 0:
+        found.append(Finding("warn", "No human anchors",
+                             "No input is declared human and no reference was given, so scores rank documents, but no "
+                             "share of synthetic text can be stated and labels are not calibrated.", _ANCHOR_ACTION))
+    elif anchors is not None and anchors < FEW_ANCHORS:
+        found.append(Finding("warn", f"Only {plural(anchors, 'human anchor')}",
+                             "The error rate on human text is uncertain.", _ANCHOR_ACTION))
+    if estimate is not None and anchors != 0:
+        least = number(prevalence.get("lower_bound"))
+        if estimate >= HIGH_PREVALENCE:
+            floor = f" At least {share(least)} is, whatever wrote it." if least is not None else ""
+            found.append(Finding("warn", f"About {share(estimate)} of the scored text looks synthetic",
+                                 f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}",
+                                 "Look at the shards with the highest shares; mix with a human reference."))
+    return found
+
+
+_ANCHOR_ACTION = "Declare an input as human (for instance pages dated before chat models), or give a reference."
+
+
+def _diversity(report: Mapping[str, Any]) -> list[Finding]:
+    marked = [shard for shard in unusual(section(report, "diversity")) if shard.marked]
+    if not marked:
+        return []
+    first = marked[0]
+    reasons = "; ".join(why.words for why in first.reasons[:3])
+    return [Finding("warn", f"{plural(len(marked), 'shard')} unlike the rest" if not section(report, "diversity",
+                    "reference") else f"{plural(len(marked), 'shard')} unlike the reference",
+                    f"Most of all {clean(first.shard, 80)} ({reasons}).",
+                    "Read a few documents of the marked shards before you train on them.")]
+
+
+def _mixing(report: Mapping[str, Any]) -> list[Finding]:
+    mixing = section(report, "mixing")
+    found = []
+    for source, floor in sorted(section(mixing, "floors").items()):
+        floor = section(floor)
+        if floor.get("met") is False:
+            found.append(Finding("stop", f"Below the floor: {clean(source, 60)}",
+                                 f"{share(floor.get('kept'))} of this source is kept; its floor is "
+                                 f"{share(floor.get('floor'))}.",
+                                 "Lower the floor, give the source a multiplier, or raise the budget."))
+    ess = number(section(mixing, "ess").get("documents"))
+    if ess is not None and ess < SMALL_ESS:
+        tiny = ess < TINY_ESS
+        found.append(Finding("stop" if tiny else "warn",
+                             f"The weighted mix is worth {share(ess)} of its documents" if not tiny else
+                             f"Tiny effective sample: {share(ess)} of the documents",
+                             "A few documents carry most of the weight, so the mix varies more than its size suggests.",
+                             "Raise mix.slack, lower mix.cap, or find more text like the reference."))
+    coverage = number(mixing.get("coverage"))
+    if coverage is not None and coverage < LOW_COVERAGE:
+        found.append(Finding("warn", f"The reference covers {share(coverage)} of the crawl",
+                             "Documents outside it were left as they are.",
+                             "Add reference text of the kinds that are missing."))
+    return found
+
+
+def headline(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(question, answer) pairs: what came in, what went out, what is suspicious and what to do."""
+    found = findings(report)
+    grave = [f for f in found if f.level != "note"]
+    if grave:
+        suspicious = "; ".join(f.title[0].lower() + f.title[1:] if f.title[1:2].islower() else f.title
+                               for f in grave[:4]) + (f"; and {count(len(grave) - 4)} more" if len(grave) > 4 else "")
+        suspicious = suspicious[0].upper() + suspicious[1:] + "."
+    else:
+        suspicious = "Nothing stands out."
+    actions = list(dict.fromkeys(f.action for f in found if f.action))
+    return [
+        ("What came in", came_in(report)),
+        ("What went out", went_out(report)),
+        ("What is suspicious", suspicious),
+        ("What to do", " ".join(actions[:3]) if actions else "Use the mix. Nothing here asks for a second look."),
+    ]
+
+
+def came_in(report: Mapping[str, Any]) -> str:
+    """One sentence on the input."""
+    documents = section(report, "documents")
+    if number(documents.get("read")) is None:
+        return "This report does not say how many documents were read."
+    sources = section(documents, "by_source")
+    total = [number(section(s).get("bytes")) for s in sources.values()]
+    text = plural(documents["read"], "document")
+    if total and None not in total:
+        text += f", {size(sum(t or 0 for t in total))} of text"
+    if sources:
+        text += f", from {plural(len(sources), 'source')}"
+    shards = listing(documents.get("by_shard"))
+    return text + (f" in {plural(len(shards), 'shard')}." if shards else ".")
+
+
+def went_out(report: Mapping[str, Any]) -> str:
+    """One or two sentences on what was kept and why the rest was not."""
+    documents = section(report, "documents")
+    if number(documents.get("kept")) is None:
+        return "This report does not say how many documents were kept."
+    kept = ratio(documents["kept"], documents.get("read"))
+    text = f"{plural(documents['kept'], 'document')}" + (f" ({share(kept)})" if kept is not None else "")
+    reasons = sorted(numbers(documents.get("by_reason")).items(), key=lambda item: (-item[1], item[0]))
+    reasons = [(name, n) for name, n in reasons if n][:3]
+    if reasons:
+        text += "; left out: " + ", ".join(f"{count(n)} as {phrase(name)}" for name, n in reasons)
+    ess = number(section(report, "mixing", "ess").get("documents"))
+    return text + (f". Weighted, the mix is worth {share(ess)} of its documents." if ess is not None else ".")
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The plain text that the command line prints at the end of a run: about fifteen lines, no markup, no colour."""
+    lines = [f"{question + ':':<20}{answer}" for question, answer in headline(report)[:2]]
+    duplicates = section(report, "duplicates")
+    if number(duplicates.get("removed")) is not None:
+        lines.append(f"{'Duplicates:':<20}{count(duplicates['removed'])} removed from "
+                     f"{plural(duplicates.get('clusters'), 'cluster')}")
+    synthetic = section(report, "synthetic")
+    if number(synthetic.get("scored")):
+        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'))}")
+    table = section(report, "variance", "held_out") or section(report, "variance", "balanced")
+    before, after = (number(section(table, k).get("vr_min")) for k in ("before", "after"))
+    if after is not None:
+        start = f"{share(before)} before, " if before is not None else ""
+        floor = number(section(table, "floor").get("vr_min"))
+        target = f" (human text against human text: {share(floor)})" if floor is not None else ""
+        lines.append(f"{'Variance kept:':<20}{start}{share(after)} after, in the worst direction{target}")
+    stages = section(report, "run", "stages")
+    if stages:
+        cpu = sum(number(section(s).get("cpu_seconds")) or 0 for s in stages.values())
+        wall = sum(number(section(s).get("wall_seconds")) or 0 for s in stages.values())
+        lines.append(f"{'Time:':<20}{value(wall)} s, {value(cpu)} s of CPU")
+    found = findings(report)
+    if not found:
+        lines.append(f"{'Warnings:':<20}none")
+    for finding in found[:6]:
+        mark = {"stop": "!!", "warn": "! ", "note": "- "}[finding.level]
+        lines.append(f"{mark} {finding.title}. {finding.text}" if finding.text else f"{mark} {finding.title}.")
+    if len(found) > 6:
+        lines.append(f"   and {count(len(found) - 6)} more in the report")
+    actions = list(dict.fromkeys(f.action for f in found if f.action))
+    lines += [f"-> {action}" for action in actions[:2]]
+    return "\n".join(lines) + "\n"
+
+
+def prevalence_words(prevalence: Mapping[str, Any]) -> str:
+    """`about 12% (8% to 17%) ...`, or why there is no estimate."""
+    if number(prevalence.get("estimate")) is None:
+        return f"share not estimated: {clean(prevalence.get('reason') or 'no reason was recorded')}"
+    text = f"about {share(prevalence['estimate'])}"
+    if number(prevalence.get("low")) is not None and number(prevalence.get("high")) is not None:
+        text += f" ({share(prevalence['low'])} to {share(prevalence['high'])})"
+    if number(prevalence.get("lower_bound")) is not None:
+        text += f", at least {share(prevalence['lower_bound'])}"
+    return text + " of the scored documents"

@@ -1,0 +1,234 @@
+"""report.json as one HTML page that needs nothing else: no scripts, no fonts, no network.
+
+The template gets plain values and filters; it escapes everything by default. Only the drawings and our own style
+sheet are marked as safe: drawings are written by matplotlib, which escapes the texts in them.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from curation.report import plots
+from curation.report import words as w
+from curation.report.findings import findings, headline, prevalence_words
+from curation.report.unusual import unusual
+
+EXAMPLES = 12
+WORDS = 80  # of an example's text
+
+_ABSENT = {
+    "documents": "This run did not record how many documents it read.",
+    "duplicates": "This run did not look for duplicates.",
+    "synthetic": "This run did not score documents, so nothing can be said about synthetic text.",
+    "diversity": "This run did not collect diversity statistics.",
+    "variance": "Variance was not compared: that takes a reference profile and weights.",
+    "mixing": "This run did not weigh documents: every kept document counts once.",
+    "run": "This run did not record its stages, hashes and versions.",
+}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """One self-contained HTML page for a report (structure: `curation.report.schema.Report`).
+
+    The same report gives the same bytes with the same version of matplotlib. Sections that are missing, None or
+    empty become a sentence that says why. Raises nothing for missing values, whatever is missing.
+    """
+    from importlib.resources import files
+
+    from jinja2 import DictLoader, Environment
+    from markupsafe import Markup
+
+    here = files("curation.report")
+    environment = Environment(
+        loader=DictLoader({"page": here.joinpath("page.html.j2").read_text("utf-8")}),
+        autoescape=True, trim_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        count=w.count, share=w.share, value=w.value, size=w.size, plural=w.plural, clean=w.clean, short=w.short,
+        phrase=w.phrase, pairs=_pairs, rows=_rows, section=w.section,
+    )  # fmt: skip
+    report = _finite(report)
+    drawn = {name: Markup(svg) if svg else None for name, svg in _drawings(report).items()}
+    css = Markup(here.joinpath("page.css").read_text("utf-8"))
+    return environment.get_template("page").render(css=css, plots=drawn, **_view(report)) + "\n"
+
+
+def _finite(found: Any) -> Any:
+    """A copy without NaN and infinities, which would otherwise pass for numbers."""
+    if isinstance(found, Mapping):
+        return {str(k): _finite(v) for k, v in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finite(v) for v in found]
+    return w.number(found) if isinstance(found, float) else found
+
+
+def _pairs(found: Any) -> list[tuple[str, Any]]:
+    """The items of a mapping: the largest count first, other values in their own order."""
+    items = list(w.section(found).items())
+    if items and all(w.number(v) is not None for _, v in items):
+        return sorted(items, key=lambda item: (-(w.number(item[1]) or 0.0), item[0]))
+    return items
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    return [w.section(row) for row in w.listing(found)]
+
+
+def _drawings(report: Mapping[str, Any]) -> dict[str, str | None]:
+    documents, duplicates = w.section(report, "documents"), w.section(report, "duplicates")
+    synthetic, diversity = w.section(report, "synthetic"), w.section(report, "diversity")
+    mixing, everything = w.section(report, "mixing"), w.section(synthetic, "prevalence")
+    return {
+        "flow": plots.flow(documents),
+        "reasons": plots.reasons(documents),
+        "removed": plots.removed_by_source(duplicates),
+        "similarity": plots.similarity(duplicates),
+        "scores": plots.scores(synthetic),
+        "by_source": plots.prevalence("by-source", w.section(synthetic, "by_source"), everything),
+        "by_shard": plots.prevalence("by-shard", w.section(synthetic, "by_shard"), everything),
+        "statistics": plots.statistics(diversity),
+        "shards": plots.shards(diversity, unusual(diversity)),
+        "variance": plots.variance(w.section(report, "variance")),
+        "weights": plots.weights(mixing),
+        "features": plots.features(mixing),
+    }
+
+
+def _view(report: Mapping[str, Any]) -> dict[str, Any]:
+    synthetic, diversity = w.section(report, "synthetic"), w.section(report, "diversity")
+    mixing, run = w.section(report, "mixing"), w.section(report, "run")
+    ranked = unusual(diversity)
+    ess = w.section(mixing, "ess")
+    return {
+        "name": w.clean(run.get("name") or "Curation report", 120),
+        "headline": headline(report),
+        "findings": findings(report),
+        "tiles": _tiles(report),
+        "gone": {name: _gone(report, name) for name in _ABSENT},
+        "documents": w.section(report, "documents"),
+        "duplicates": w.section(report, "duplicates"),
+        "examples": [_example(e) for e in _rows(w.section(report, "duplicates").get("examples"))[:EXAMPLES]],
+        "synthetic": synthetic,
+        "anchored": bool(sum(w.number(c) or 0 for c in w.listing(w.section(synthetic, "histogram").get("anchors")))),
+        "prevalence": prevalence_words(w.section(synthetic, "prevalence")),
+        "prevalence_after": prevalence_words(after) if (after := w.section(synthetic, "prevalence_after")) else "",
+        "unestimated": [
+            (who, w.section(p).get("reason") or "no reason was recorded")
+            for part in ("by_source", "by_shard") for who, p in w.section(synthetic, part).items()
+            if w.number(w.section(p).get("estimate")) is None
+        ],
+        "has_reference": bool(w.numbers(diversity.get("reference"))),
+        "ranked": ranked,
+        "marked": [u for u in ranked if u.marked],
+        "drawn": plots.SHARDS,
+        "statistics": _statistics(diversity),
+        "sources": list(w.section(diversity, "before", "sources").items()),
+        "variances": _variances(w.section(report, "variance")),
+        "mixing": mixing,
+        "ess": ess,
+        "quantiles": _quantiles(w.section(mixing, "weights", "quantiles")),
+        "floors": [(source, w.section(floor)) for source, floor in w.section(mixing, "floors").items()],
+        "groups": _groups(w.numbers(mixing.get("retention")), w.numbers(ess.get("by_group"))),
+        "budget": [(w.phrase(k), n) for k, n in w.numbers(mixing.get("budget")).items()],
+        "run": run,
+        "stages": _stages(w.section(run, "stages")),
+    }  # fmt: skip
+
+
+def _gone(report: Mapping[str, Any], name: str) -> str | None:
+    """Why a section has nothing to show, as a sentence, or None when it has."""
+    found = w.section(report, name)
+    needed = {"documents": "read", "duplicates": "removed"}.get(name)
+    if needed is not None:
+        there = w.number(found.get(needed)) is not None
+    elif name == "synthetic":
+        there = bool(w.number(found.get("scored")))
+    elif name == "run":
+        there = any(found.get(key) for key in ("stages", "hashes", "versions"))
+    else:
+        there = any(_holds_number(v) for k, v in found.items() if k not in ("mode", "statistics", "reference"))
+    if there:
+        return None
+    if name == "synthetic" and w.number(found.get("scored")) == 0 and not found.get("reason"):
+        return "No document was scored: none was long enough, in prose and in a language of the model."
+    return w.clean(found.get("reason") or _ABSENT[name])
+
+
+def _holds_number(found: Any) -> bool:
+    if isinstance(found, Mapping):
+        return any(_holds_number(v) for v in found.values())
+    if isinstance(found, list):
+        return any(_holds_number(v) for v in found)
+    return w.number(found) is not None
+
+
+def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    documents, prevalence = w.section(report, "documents"), w.section(report, "synthetic", "prevalence")
+    known = [
+        (documents.get("read"), w.count, "documents read"),
+        (documents.get("kept"), w.count, "documents kept"),
+        (w.section(report, "duplicates").get("removed"), w.count, "duplicates removed"),
+        (prevalence.get("estimate"), w.share, "of scored documents look synthetic"),
+        (w.section(report, "variance", "held_out", "after").get("vr_min"), w.share,
+         "of the reference's variance in the worst unseen direction, after"),
+        (w.section(report, "mixing", "ess").get("documents"), w.share, "effective sample size"),
+    ]  # fmt: skip
+    return [(say(found), label) for found, say, label in known if w.number(found) is not None]
+
+
+def _example(example: Mapping[str, Any]) -> dict[str, Any]:
+    survivor, duplicate = w.section(example, "survivor"), w.section(example, "duplicate")
+    left, right = (w.clean(who.get("text"), 600).split()[:WORDS] for who in (survivor, duplicate))
+    a, b = [], []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        a.append((kind != "equal", " ".join(left[i:j])))
+        b.append((kind != "equal", " ".join(right[k:m])))
+    return {"survivor": survivor, "duplicate": duplicate, "similarity": w.number(example.get("similarity")),
+            "reason": w.phrase(example.get("reason") or "duplicate"),
+            "left": [run for run in a if run[1]], "right": [run for run in b if run[1]]}  # fmt: skip
+
+
+def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
+    before, after = w.section(diversity, "before", "total"), w.section(diversity, "after", "total")
+    reference = w.section(diversity, "reference")
+    directions = {"up": "higher", "down": "lower"}
+    return [
+        {"name": name, "title": w.clean(w.section(entry).get("title") or name, 80),
+         "unit": w.clean(w.section(entry).get("unit"), 40), "meaning": w.clean(w.section(entry).get("meaning")),
+         "worse": directions.get(str(w.section(entry).get("worse")), "away from the reference"),
+         "before": before.get(name), "after": after.get(name), "reference": reference.get(name)}
+        for name, entry in w.section(diversity, "statistics").items()
+    ]  # fmt: skip
+
+
+def _variances(section: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for key, features in (("balanced", "balanced by mixing"), ("held_out", "never seen by mixing")):
+        table = w.section(section, key)
+        if not _holds_number(table):
+            continue
+        for measure, title in plots.VARIANCE:
+            found = {k: w.section(table, k).get(measure) for k in ("before", "after", "floor")}
+            rows.append({"title": title, "features": features, **found})
+    return rows
+
+
+def _quantiles(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    names = {"0": "least", "0.5": "median", "1": "most", "0.0": "least", "1.0": "most"}
+    return [(names.get(str(q), w.clean(q, 12)), v) for q, v in found.items()]
+
+
+def _groups(retention: Mapping[str, float], ess: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Groups that are heard least come first."""
+    names = sorted({*retention, *ess}, key=lambda name: (retention.get(name, 2.0), name))
+    return [{"name": name, "retention": retention.get(name), "ess": ess.get(name)} for name in names[:60]]
+
+
+def _stages(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = [{**w.section(stage), "name": name} for name, stage in stages.items()]
+    for row in rows:
+        row["speed"] = w.ratio(row.get("megabytes"), row.get("cpu_seconds"))
+    fastest = max((row["speed"] or 0.0 for row in rows), default=0.0)
+    for row in rows:
+        row["bar"] = round(100 * row["speed"] / fastest, 1) if row["speed"] and fastest else None
+    return rows

@@ -1,0 +1,252 @@
+"""The structure of report.json, once: what the jobs fill in, and the only thing that the page and the summary read.
+
+Every key is optional and every number may be None: a job that did not score, weigh or compare leaves the section out,
+sets it to None, or sets only its `reason`, a sentence saying why it is empty. No value is NaN or infinite. Shares and
+probabilities are fractions (0 to 1), times are seconds, sizes are bytes unless the name says megabytes (10^6 bytes).
+Shards are named `source/relative path`.
+"""
+
+from typing import Literal, TypedDict
+
+#: direction in which a statistic tells of lost human variance; `away` means any move from the reference
+Worse = Literal["up", "down", "away"]
+
+
+class SourceCounts(TypedDict, total=False):
+    """Documents of one source; read = kept + excluded + quarantined."""
+
+    read: int
+    kept: int
+    excluded: int
+    quarantined: int
+    trust: str  # human, premium, unknown or synthetic, as declared
+    bytes: int  # UTF-8 bytes of the text that was read
+    bytes_kept: int
+    by_reason: dict[str, int]  # excluded documents by filter_reason
+
+
+class ShardCounts(TypedDict, total=False):
+    """Documents of one shard."""
+
+    shard: str
+    source: str
+    read: int
+    kept: int
+    excluded: int
+    quarantined: int
+    bytes: int
+    bytes_kept: int
+
+
+class Documents(TypedDict, total=False):
+    reason: str | None
+    read: int
+    kept: int
+    excluded: int
+    quarantined: int
+    by_reason: dict[str, int]
+    by_source: dict[str, SourceCounts]
+    by_shard: list[ShardCounts]
+
+
+class Histogram(TypedDict, total=False):
+    """Counts in the bins between neighbouring edges: one edge more than counts."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class Member(TypedDict, total=False):
+    """One document of an example; `text` is its beginning (at most a few hundred characters)."""
+
+    id: str
+    source: str
+    text: str
+
+
+class Example(TypedDict, total=False):
+    survivor: Member
+    duplicate: Member
+    similarity: float | None  # estimated Jaccard similarity
+    reason: str  # exact_duplicate, near_duplicate or url_duplicate
+
+
+class Cluster(TypedDict, total=False):
+    cluster_id: str
+    size: int
+    survivor: Member
+    by_source: dict[str, int]
+
+
+class Duplicates(TypedDict, total=False):
+    reason: str | None
+    clusters: int  # clusters of two or more
+    removed: int
+    by_source: dict[str, int]  # removed, by source
+    by_reason: dict[str, int]  # removed, by kind of duplicate
+    similarity: Histogram  # of removed near-duplicates to their survivors
+    largest: list[Cluster]
+    examples: list[Example]
+
+
+class Prevalence(TypedDict, total=False):
+    """Estimated share of synthetic documents with its interval; all None, with a reason, where it cannot be told."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    lower_bound: float | None  # share that is synthetic at least, whatever generators wrote it
+    reason: str | None
+    documents: int  # scored documents it rests on
+    anchors: int  # known human documents it is calibrated on
+
+
+class ScoreHistogram(TypedDict, total=False):
+    """Scores (log odds of synthetic) in common bins: counts by source, and of the human anchors."""
+
+    edges: list[float]
+    counts: dict[str, list[int]]
+    anchors: list[int] | None
+
+
+class Synthetic(TypedDict, total=False):
+    reason: str | None
+    scored: int
+    undetermined: dict[str, int]  # by reason
+    labels: dict[str, int]  # human, undetermined, synthetic
+    prevalence: Prevalence
+    prevalence_after: Prevalence  # of the weighted mix
+    by_shard: dict[str, Prevalence]
+    by_source: dict[str, Prevalence]
+    histogram: ScoreHistogram
+    threshold: float | None  # score from which a document is labelled synthetic (strata pooled)
+    fpr: float  # share of human text that may be labelled synthetic, as configured
+    anchors: int  # known human documents in all strata; 0 without
+    notes: list[str]  # about the calibration
+    warnings: list[str]
+
+
+class Statistic(TypedDict, total=False):
+    """How to read one diversity statistic."""
+
+    title: str
+    unit: str
+    meaning: str  # one line in plain words
+    worse: Worse
+    scale: float | None  # typical spread between shards of the reference; without it the spread of the shards is taken
+
+
+Values = dict[str, float | None]  # value by name of statistic
+
+
+class Diversity(TypedDict, total=False):
+    total: Values
+    shards: dict[str, Values]
+    sources: dict[str, Values]
+
+
+class DiversitySection(TypedDict, total=False):
+    reason: str | None
+    before: Diversity
+    after: Diversity
+    reference: Values  # empty without a reference
+    statistics: dict[str, Statistic]  # in the order in which they are shown
+
+
+class Variance(TypedDict, total=False):
+    """Variance of the mix against the reference; 1 is the reference's own, shift and ffd are 0 at the reference."""
+
+    vr_min: float | None  # least variance retained in any direction
+    vr_ld: float | None  # geometric mean over directions
+    vr_max: float | None
+    shift: float | None  # standardised distance of the means
+    ffd: float | None  # Frechet feature distance
+
+
+class VarianceTable(TypedDict, total=False):
+    reason: str | None
+    before: Variance
+    after: Variance
+    floor: Variance  # what one half of the reference scores against the other
+
+
+class VarianceSection(TypedDict, total=False):
+    reason: str | None
+    balanced: VarianceTable  # features that mixing balances
+    held_out: VarianceTable  # features that it never sees
+
+
+class EffectiveSize(TypedDict, total=False):
+    """Effective sample size as a share of what was kept, (sum w)^2 / sum w^2 over the count."""
+
+    documents: float | None
+    tokens: float | None
+    by_group: dict[str, float | None]
+
+
+class Feature(TypedDict, total=False):
+    """Distance of one balanced feature from its target, in standard errors of the target."""
+
+    name: str
+    before: float | None
+    after: float | None
+
+
+class Floor(TypedDict, total=False):
+    floor: float
+    kept: float  # share kept
+    met: bool
+
+
+class WeightTable(TypedDict, total=False):
+    quantiles: dict[str, float]  # "0", "0.01", .. "1" -> weight; 1 is the mean
+    histogram: Histogram  # of kept documents; edges may be spaced in powers
+
+
+class Budget(TypedDict, total=False):
+    documents: int | None  # asked for
+    tokens: int | None
+    selected_documents: int
+    selected_tokens: int
+    repeated: int  # documents with more than one copy
+    warnings: list[str]
+
+
+class Mixing(TypedDict, total=False):
+    reason: str | None
+    mode: str
+    ess: EffectiveSize
+    tolerance: dict[str, float]  # name -> value, such as asked, reached
+    worst_features: list[Feature]
+    coverage: float | None  # share of documents that the reference covers
+    floors: dict[str, Floor]  # by source
+    retention: dict[str, float | None]  # share of weight kept by group (1 = as much as before)
+    weights: WeightTable
+    budget: Budget
+    warnings: list[str]
+
+
+class Stage(TypedDict, total=False):
+    documents: int
+    megabytes: float
+    cpu_seconds: float
+    wall_seconds: float
+    peak_rss: int  # bytes
+
+
+class Run(TypedDict, total=False):
+    name: str  # what the page is called: the verb and the output folder
+    hashes: dict[str, str]
+    versions: dict[str, str]
+    stages: dict[str, Stage]
+    warnings: list[str]
+
+
+class Report(TypedDict, total=False):
+    documents: Documents | None
+    duplicates: Duplicates | None
+    synthetic: Synthetic | None
+    diversity: DiversitySection | None
+    variance: VarianceSection | None
+    mixing: Mixing | None
+    run: Run | None
