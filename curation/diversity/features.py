@@ -36,11 +36,12 @@ class Features(NamedTuple):
 def features(tokens: Tokens, ruler: Ruler) -> Features:
     """Features of every document of a batch; always finite, and independent of how documents are batched.
 
-    Scalars that need a word (a sentence, a pair of tokens) are 0 in a document without one; `log_words` is the
-    natural logarithm and 0 without words. Surprisals are in bits under the ruler: a word never seen there has
-    the ruler's largest surprisal, and a word after a token that it never followed its own surprisal plus 2 bits.
-    `novelty` is the share of words that follow a token they never follow in the ruler; `tail_share` the share of
-    words outside the commonest types that carry 90 % of the ruler's text. Function words after Burrows' Delta
+    Scalars that need a word (a sentence, a pair of tokens) are 0 in a document without one. Logarithms are
+    natural: `log_words` of the words, the two of sentences of 1 + the mean and 1 + the standard deviation of
+    words in a sentence. Surprisals are in bits under the ruler: a word never seen there has the ruler's
+    largest, and a word after a token that it never followed its own surprisal plus 2 bits. `novelty` is the
+    share of words that follow a token they never follow in the ruler, `tail_share` the share of words outside
+    the commonest types that carry 90 % of its text. Function words after Burrows' Delta
     (2002), hashed n-grams after DSIR (Xie et al. 2023, arXiv 2302.03169).
     """
     docs = len(tokens.offsets) - 1

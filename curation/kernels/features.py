@@ -60,9 +60,9 @@ STYLE_NAMES = (
 )  # fmt: skip
 
 CORE_NAMES = (
-    "log_words", "sentence_length", "sentence_length_sd", "type_token_ratio", "hapax_share", "word_length",
-    "capitalised_share", "number_share", "punctuation_share", "surprisal", "surprisal_sd", "bigram_surprisal",
-    "tail_share", "function_word_share", "negation_rate", "novelty",
+    "log_words", "log_sentence_length", "log_sentence_length_sd", "type_token_ratio", "hapax_share",
+    "word_length", "capitalised_share", "number_share", "punctuation_share", "surprisal", "surprisal_sd",
+    "bigram_surprisal", "tail_share", "function_word_share", "negation_rate", "novelty",
 )  # fmt: skip
 
 _S = {name: i for i, name in enumerate(STYLE_NAMES)}
@@ -84,7 +84,8 @@ _SQUARED, _SHORT_SENTENCES, _LONG_SENTENCES = (
 _BY_CLASS = {
     NEGATION: "negations", HEDGE: "hedges", CONTRAST: "contrasts", SELF_CORRECTION: "self_corrections",
     REFUTATION: "refutations", SCAFFOLD: "scaffolds", FIRST_PERSON: "first_person",
-    SECOND_PERSON: "second_person", THIRD_PERSON: "third_person", MODAL: "modals", ADDITIVE: "additives", INTENSIFIER: "intensifiers",
+    SECOND_PERSON: "second_person", THIRD_PERSON: "third_person", MODAL: "modals", ADDITIVE: "additives",
+    INTENSIFIER: "intensifiers",
     PERIOD: "periods", QUESTION: "questions", EXCLAMATION: "exclamations", COMMA: "commas",
     SEMICOLON: "semicolons", COLON: "colons", PARENTHESIS: "parentheses", DASH: "dashes", SLASH: "slashes",
 }  # fmt: skip
@@ -167,8 +168,8 @@ def _scalars(
     core[0] = math.log(words)
     n = counts[_SENTENCES]
     if n > 0:
-        core[1] = length_sum / n
-        core[2] = math.sqrt((n * length_squares - length_sum * length_sum) / (n * n))
+        core[1] = math.log1p(length_sum / n)
+        core[2] = math.log1p(math.sqrt((n * length_squares - length_sum * length_sum) / (n * n)))
     core[3] = counts[_DISTINCT] / counts[_WINDOW]
     core[4] = counts[_HAPAX] / counts[_WINDOW]
     core[5] = characters / words
