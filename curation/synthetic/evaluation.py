@@ -1,0 +1,178 @@
+"""How well scores separate the classes, with intervals that resample clusters of documents, and what a model keeps of it.
+
+Everything here is meant for scores of documents from sources that the scoring model never saw.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curation.kernels.hashing import mix64_array
+
+#: lower ends of the length bins, in words; the last is open
+LENGTHS = (50, 100, 150, 250)
+#: false-positive rates of the fallback thresholds
+FPR_GRID = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+#: rates at which prevalence counts, see `prevalence`
+RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+REPLICATES = 200
+
+
+class HeldOut(NamedTuple):
+    """Scores of documents by models that did not see their source, all arrays [docs]."""
+
+    logit: np.ndarray
+    logit_check: np.ndarray
+    label: np.ndarray
+    source: np.ndarray
+    fold: np.ndarray
+    words: np.ndarray
+    cluster: np.ndarray
+    key: np.ndarray
+
+
+def length_bin(words: np.ndarray) -> np.ndarray:
+    """Index into LENGTHS of each document; documents below the first bin share it."""
+    return np.maximum(np.searchsorted(np.array(LENGTHS), words, side="right") - 1, 0)
+
+
+def weighted_auroc(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray) -> float | None:
+    """Probability that a synthetic score exceeds a human one (ties half), documents weighing u and v."""
+    if u.sum() <= 0 or v.sum() <= 0:
+        return None
+    values = np.concatenate([human, synthetic])
+    distinct, codes = np.unique(values, return_inverse=True)
+    below_h = np.bincount(codes[: len(human)], u, len(distinct))
+    at_s = np.bincount(codes[len(human) :], v, len(distinct))
+    wins = (np.cumsum(below_h) - below_h / 2) * at_s
+    return float(wins.sum() / (u.sum() * v.sum()))
+
+
+def weighted_tpr(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray, fpr: float) -> float | None:
+    """Share of synthetic documents above the order statistic floor(fpr (n + 1)) of the human ones.
+
+    None where there are fewer than 1 / fpr - 1 human documents.
+    """
+    total = u.sum()
+    allowed = np.floor(fpr * (total + 1))
+    if allowed < 1 or v.sum() <= 0:
+        return None
+    order = np.argsort(-human, kind="stable")
+    place = int(np.searchsorted(np.cumsum(u[order]), allowed))
+    return float(v[synthetic > human[order][place]].sum() / v.sum())
+
+
+def separation(logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)) -> dict:
+    """AUROC and detection rates, each as [estimate, low, high] (95 %) or None, with the counts behind them.
+
+    Intervals come from a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), drawn by hash: 200 replicates.
+    """
+    scored = np.isfinite(logit)
+    logit, label, cluster = logit[scored], label[scored], cluster[scored]
+    human, synthetic = label == 0, label == 1
+    h, s = logit[human].astype(np.float64), logit[synthetic].astype(np.float64)
+    measures = [lambda u, v: weighted_auroc(h, s, u, v)]
+    measures += [lambda u, v, f=f: weighted_tpr(h, s, u, v, f) for f in fprs]
+    point = [m(np.ones(len(h)), np.ones(len(s))) for m in measures]
+    draws: list[list[float]] = [[] for _ in measures]
+    for replicate in range(REPLICATES):
+        weight = poisson(cluster, replicate)
+        for i, m in enumerate(measures):
+            value = m(weight[human], weight[synthetic]) if point[i] is not None else None
+            if value is not None:
+                draws[i].append(value)
+    rows: list[list[float] | None] = []
+    for value, drawn in zip(point, draws, strict=True):
+        if value is None or len(drawn) <= REPLICATES // 2:
+            rows.append(None)
+        else:
+            rows.append([_round(value), *(_round(float(q)) for q in np.quantile(drawn, [0.025, 0.975]))])
+    result: dict[str, Any] = {"human": len(h), "synthetic": len(s), "auroc": rows[0]}
+    result.update({f"tpr@{f:g}": row for f, row in zip(fprs, rows[1:], strict=True)})
+    return result
+
+
+def poisson(cluster: np.ndarray, replicate: int) -> np.ndarray:
+    """Poisson(1) counts float64[docs], equal inside a cluster, by hash of (replicate, cluster code)."""
+    salt = np.uint64((replicate + 1) * 0xD1B54A32D192ED03 & 0xFFFFFFFFFFFFFFFF)
+    uniform = mix64_array(mix64_array(cluster.astype(np.uint64) + np.uint64(1)) ^ salt) / 2.0**64
+    ladder = np.cumsum(np.exp(-1.0) / np.array([1, 1, 2, 6, 24, 120, 720, 5040], np.float64))
+    return np.searchsorted(ladder, uniform, side="right").astype(np.float64)
+
+
+def source_quantile(value: np.ndarray, weight: np.ndarray, level: float) -> float:
+    """Smallest value with at least `level` of the weight at or below it."""
+    order = np.argsort(value, kind="stable")
+    reached = np.cumsum(weight[order])
+    return float(value[order][min(np.searchsorted(reached, level * reached[-1]), len(value) - 1)])
+
+
+def measure(held_out: HeldOut) -> dict[str, Any]:
+    """What the model keeps of the left-out scores, for each of logit and logit_check.
+
+    thresholds[length][fpr] over FPR_GRID and medians[length], the fallback without anchors, in which each human
+    source weighs n^1/2; slope and intercept of log odds on (logit - human median of the source and length), at
+    equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile of its own humans.
+    Missing values are None.
+    """
+    return {name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")}
+
+
+def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
+    usable = np.isfinite(logit) & (data.words >= LENGTHS[0])
+    human, bins = usable & (data.label == 0), length_bin(data.words)
+    thresholds: list[list[float] | None] = []
+    medians: list[float | None] = []
+    for length in range(len(LENGTHS)):
+        rows = np.flatnonzero(human & (bins == length))
+        if len(rows) < 20:
+            rows = np.flatnonzero(human)
+        if len(rows) < 20:
+            thresholds.append(None)
+            medians.append(None)
+            continue
+        _, codes, counts = np.unique(data.source[rows], return_inverse=True, return_counts=True)
+        weight = counts[codes] ** -0.5
+        thresholds.append([_round(source_quantile(logit[rows], weight, 1 - f)) for f in FPR_GRID])
+        medians.append(_round(source_quantile(logit[rows], weight, 0.5)))
+    slope, intercept = _platt(data, logit, usable, bins)
+    tpr: dict[str, list[float]] = {}
+    for fold in sorted({str(f) for f in data.fold[usable]}):
+        inside = usable & (data.fold == fold)
+        h, s = logit[inside & (data.label == 0)], logit[inside & (data.label == 1)]
+        if len(h) >= 100 and len(s) >= 100:
+            ranked = -np.sort(-h)
+            tpr[fold] = [_round(float((s > ranked[int(f * (len(h) + 1)) - 1]).mean())) for f in RATES]
+    return {"thresholds": thresholds, "medians": medians, "slope": slope, "intercept": intercept, "tpr": tpr}
+
+
+def _platt(data: HeldOut, logit: np.ndarray, usable: np.ndarray, bins: np.ndarray) -> tuple[float, float]:
+    """(slope, intercept) by Newton's method (Platt 1999) on folds with both classes, classes and folds equal."""
+    shifted, label, weight = [], [], []
+    for fold in sorted({str(f) for f in data.fold[usable]}):
+        inside = usable & (data.fold == fold)
+        for length in range(len(LENGTHS)):
+            here = inside & (bins == length)
+            h, s = logit[here & (data.label == 0)], logit[here & (data.label == 1)]
+            if len(h) >= 30 and len(s) >= 30:
+                x = np.concatenate([h, s]).astype(np.float64) - float(np.median(h))
+                shifted.append(x)
+                label.append(np.repeat([0.0, 1.0], [len(h), len(s)]))
+                weight.append(np.repeat([0.5 / len(h), 0.5 / len(s)], [len(h), len(s)]))
+    if not shifted:
+        return 1.0, -1.0  # too small a training set: log odds rise by 1 a unit, even at 1 above the human median
+    x, y, w = np.concatenate(shifted), np.concatenate(label), np.concatenate(weight)
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    beta = np.zeros(2)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-design @ beta))
+        hessian = (design * (w * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (w * (y - p)))
+        beta += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return _round(max(float(beta[0]), 1e-3)), _round(float(beta[1]))
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6)

@@ -1,0 +1,232 @@
+"""Training of the synthetic-text model: crops, cell weights, source intercepts, and scores of left-out sources.
+
+A detector learns what differs between its classes, and in collected corpora much of that is not authorship: length,
+layout, topic. So every document is cropped to a random stretch of 50-420 words, layout never reaches the tokens, each
+cell (a source's domain and label) weighs n^-1/2, and every source that has both classes gets an intercept that only
+training sees, which takes up its share of each class. How good the model is, is only read from sources it never saw.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from curation.kernels.hashing import mix64_array
+from curation.kernels.logistic import fit_kernel
+from curation.kernels.score import BUCKETS, bucket_kernel
+from curation.kernels.tokens import WORD
+from curation.synthetic.evaluation import HeldOut, measure
+from curation.synthetic.model import Model
+from curation.text.tokens import Tokens, tokenise
+
+CROP = (50, 420)  # words of a training crop, log-uniform
+LEAST_WORDS = 40  # shorter documents are not trained on
+LEAST_DOCUMENTS = 20  # of each class
+EPOCHS, RATE, PENALTY = 5, 0.2, 3e-4
+FOLDS = 8  # most refits for the scores of left-out sources
+
+
+class Crops(NamedTuple):
+    """Training rows in canonical order: features buckets[ends[i]:ends[i+1]], label, cell, source and fold codes."""
+
+    buckets: np.ndarray
+    ends: np.ndarray
+    label: np.ndarray
+    cell: np.ndarray
+    source: np.ndarray
+    fold: np.ndarray
+    words: np.ndarray
+    key: np.ndarray
+    cluster: np.ndarray
+    names: list[str]  # of source codes
+    folds: list[str]  # of fold codes
+
+
+def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Model, HeldOut]:
+    """Fit the model on labelled documents and measure it on the sources that each refit leaves out.
+
+    `table` has `text` and `label` (0 human, 1 synthetic), and if it can `source` (corpus), `domain` (weighed as its
+    own cell), `fold` (sources left out together; default the source) and `cluster` (resampled together in
+    intervals; default the document). `sources` is kept in the model as its provenance. The result depends on the
+    set of documents, not on their order. Raises ValueError when a column is missing, a label is not 0 or 1, or a
+    class has fewer than 20 documents of 40 words.
+    """
+    crops = prepare(table)
+    everything = np.arange(len(crops.label))
+    weights, bias = fit(crops, everything)
+    odd = odd_features(crops)
+    check, check_bias = fit(odd, everything)
+    held_out = leave_out(crops, odd)
+    main, scale = quantise(weights)
+    half, check_scale = quantise(check[1::2])
+    training = {
+        "documents": [int((crops.label == v).sum()) for v in (0, 1)],
+        "sources": list(sources),
+        "folds": crops.folds,
+        "crop_words": list(CROP),
+        "epochs": EPOCHS,
+        "rate": RATE,
+        "penalty": PENALTY,
+        "data": xxhash.xxh3_128_hexdigest(np.ascontiguousarray(crops.key).tobytes() + crops.label.tobytes()),
+    }
+    scales = np.array([scale, bias, check_scale, check_bias], np.float64)
+    return Model(main, half, scales, measure(held_out), training, ""), held_out
+
+
+def prepare(table: pa.Table) -> Crops:
+    """Validate the training table, crop each document and hash the features of the crops (see `train`)."""
+    for name in ("text", "label"):
+        if name not in table.column_names:
+            raise ValueError(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
+    label = np.array([-1 if v is None else v for v in table["label"].to_pylist()], object)
+    wrong = sorted({repr(v) for v in label if v not in (0, 1)})
+    if wrong:
+        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
+    label = label.astype(np.float32)
+    texts = table["text"].combine_chunks()
+    if isinstance(texts, pa.ChunkedArray):  # more than 2 GB
+        raise ValueError("column 'text' is over 2 GB: sample the training data, or pass it as large_string")
+    values = ["" if v is None else v for v in texts.to_pylist()]
+    key = np.array([xxhash.xxh3_64_intdigest(v.encode("utf-8", "replace")) for v in values], np.uint64)
+    source = _text_column(table, "source", "default")
+    fold = _text_column(table, "fold", None, source)
+    domain = _text_column(table, "domain", "")
+    cluster = _text_column(table, "cluster", None, np.array([f"{k:016x}" for k in key]))
+    cell = np.array([f"{s}\t{d}\t{v:.0f}" for s, d, v in zip(source, domain, label, strict=True)])
+    # canonical order, so that nothing depends on the order of the rows
+    order = np.lexsort((cell, label, key))
+    tokens = tokenise(texts.take(pa.array(order)))
+    begin, end, words = crop(tokens, key[order])
+    kept = np.flatnonzero(words >= LEAST_WORDS)
+    order = order[kept]
+    for value, name in ((0, "human"), (1, "synthetic")):
+        count = int((label[order] == value).sum())
+        if count < LEAST_DOCUMENTS:
+            raise ValueError(
+                f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} words "
+                f"or more; the table has {count}"
+            )
+    buckets, ends = features(tokens, begin[kept], end[kept])
+    sources, source_code = np.unique(source[order], return_inverse=True)
+    folds, fold_code = _folds(fold[order], key[order])
+    return Crops(
+        buckets,
+        ends,
+        label[order],
+        np.unique(cell[order], return_inverse=True)[1],
+        source_code,
+        fold_code,
+        words[kept],
+        key[order],
+        np.unique(cluster[order], return_inverse=True)[1],
+        [str(s) for s in sources],
+        folds,
+    )
+
+
+def crop(tokens: Tokens, key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(first token, one past the last, words) of a random stretch of each document; drawn by hash of its key.
+
+    The number of words is log-uniform in CROP, at most the document's; the place is uniform.
+    """
+    is_word = (tokens.kind & WORD) > 0
+    position = np.append(np.flatnonzero(is_word), 0)
+    before = np.concatenate(([0], np.cumsum(is_word)))[tokens.offsets]
+    have = np.diff(before)
+    low, high = CROP
+    want = np.minimum(np.floor(low * (high / low) ** _uniform(key, 1)).astype(np.int64), have)
+    first = before[:-1] + np.floor(_uniform(key, 2) * (have - want + 1)).astype(np.int64)
+    some = want > 0
+    begin = np.where(some, position[np.where(some, first, 0)], 0)
+    end = np.where(some, position[np.where(some, first + want - 1, 0)] + 1, 0)
+    return begin, end, want
+
+
+def features(tokens: Tokens, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(buckets int32, ends int64[spans + 1]) of the features of tokens begin[i]:end[i]."""
+    buckets, ends = np.empty(2 * int((end - begin).sum()), np.int32), np.empty(len(begin) + 1, np.int64)
+    bucket_kernel(tokens.hash, tokens.kind, tokens.length, begin, end, buckets, ends)
+    return buckets, ends
+
+
+def odd_features(crops: Crops) -> Crops:
+    """The crops with only the features in odd buckets, which are all that `logit_check` reads."""
+    keep = (crops.buckets & 1) == 1
+    return crops._replace(buckets=crops.buckets[keep], ends=np.concatenate(([0], np.cumsum(keep)))[crops.ends])
+
+
+def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """(weights float32[2^20], bias) of the logistic regression on the given rows of the crops."""
+    label, source = crops.label[rows], crops.source[rows]
+    importance = np.zeros(len(crops.label), np.float32)
+    share = np.bincount(crops.cell[rows], minlength=crops.cell.max() + 1)[crops.cell[rows]] ** -0.5
+    for value in (0, 1):
+        share[label == value] *= len(rows) / 2 / share[label == value].sum()
+    importance[rows] = share
+    counts = np.stack([np.bincount(source[label == v], minlength=len(crops.names)) for v in (0, 1)])
+    both = (counts > 0).all(axis=0)
+    intercept = np.where(both, np.cumsum(both) - 1, -1).astype(np.int32)
+    weights, squares = np.zeros(BUCKETS, np.float32), np.zeros(BUCKETS, np.float32)
+    intercepts, bias = np.zeros((max(1, int(both.sum())), 2)), np.zeros(2)
+    group = intercept[crops.source]
+    for epoch in range(EPOCHS):
+        order = rows[np.argsort(_uniform(crops.key[rows], 100 + epoch), kind="stable")]
+        rate = RATE * (1 - epoch / EPOCHS)
+        arrays = crops.buckets, crops.ends, crops.label, importance, group, order
+        fit_kernel(*arrays, rate, PENALTY, weights, squares, intercepts, bias)
+    return weights, float(bias[0])
+
+
+def leave_out(crops: Crops, odd: Crops) -> HeldOut:
+    """Scores of every crop by models that never saw its fold; folds without which a class is missing stay NaN."""
+    logit = np.full((2, len(crops.label)), np.nan, np.float32)
+    for code in range(len(crops.folds)):
+        rest, out = np.flatnonzero(crops.fold != code), np.flatnonzero(crops.fold == code)
+        if min(np.bincount(crops.label[rest].astype(np.int64), minlength=2)) < LEAST_DOCUMENTS // 2:
+            continue
+        for kind, view in enumerate((crops, odd)):
+            weights, bias = fit(view, rest)
+            logit[kind, out] = predict(view, out, weights, bias)
+    names = np.array(crops.names)[crops.source]
+    folds = np.array(crops.folds)[crops.fold]
+    return HeldOut(logit[0], logit[1], crops.label.astype(np.int8), names, folds, crops.words, crops.cluster, crops.key)
+
+
+def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
+    """Scores float32[rows] of rows of the crops by weights that are not quantised."""
+    scores = np.empty(len(rows), np.float32)
+    for i, row in enumerate(rows):
+        taken = weights[crops.buckets[crops.ends[row] : crops.ends[row + 1]]]
+        scores[i] = taken.sum(dtype=np.float64) / np.sqrt(max(1, len(taken))) + bias
+    return scores
+
+
+def quantise(weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """(int8 weights, scale): round to 127 steps of the 99.99th percentile of the magnitudes in use, and clip."""
+    used = np.abs(weights[weights != 0])
+    top = float(np.quantile(used, 0.9999)) if len(used) else 1.0
+    return np.clip(np.rint(weights / top * 127), -127, 127).astype(np.int8), top / 127
+
+
+def _uniform(key: np.ndarray, salt: int) -> np.ndarray:
+    return mix64_array(key + np.uint64(salt * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)) / 2.0**64
+
+
+def _text_column(table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None) -> np.ndarray:
+    if name in table.column_names:
+        return np.array(["" if v is None else str(v) for v in table[name].to_pylist()])
+    return values if values is not None else np.full(table.num_rows, default)
+
+
+def _folds(fold: np.ndarray, key: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Fold names and codes: as given; joined by hash beyond 8; by hash of the document when there is only one."""
+    names, codes = np.unique(fold, return_inverse=True)
+    if len(names) == 1:
+        return [f"random-{i}" for i in range(4)], (mix64_array(key) >> np.uint64(62)).astype(np.int64)
+    if len(names) > FOLDS:
+        joined = np.array([xxhash.xxh3_64_intdigest(n.encode()) % FOLDS for n in names])
+        used, joined = np.unique(joined, return_inverse=True)
+        return [f"sources-{i}" for i in range(len(used))], joined[codes]
+    return [str(n) for n in names], codes
