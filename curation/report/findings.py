@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from curation.report.unusual import unusual
-from curation.report.words import clean, count, listing, number, numbers, phrase, plural, ratio, section, share, size, value
+from curation.report.words import (
+    clean,
+    count,
+    listing,
+    number,
+    numbers,
+    phrase,
+    plural,
+    ratio,
+    section,
+    share,
+    size,
+    value,
+)
 
 TINY_ESS = 0.10  # below this share the weighted mix rests on a few documents
 SMALL_ESS = 0.30
@@ -26,7 +39,13 @@ class Finding(NamedTuple):
 
 def findings(report: Mapping[str, Any]) -> list[Finding]:
     """Everything that wants attention, the gravest first."""
-    found = [*_documents(report), *_duplicates(report), *_synthetic(report), *_diversity(report), *_mixing(report)]
+    found = [
+        *_documents(report),
+        *_duplicates(report),
+        *_synthetic(report),
+        *_diversity(report),
+        *_mixing(report),
+    ]
     for name in ("synthetic", "mixing", "run"):
         where = {"synthetic": "Detection", "mixing": "Mixing", "run": "Run"}[name]
         for text in listing(section(report, name).get("warnings")):
@@ -42,19 +61,38 @@ def _documents(report: Mapping[str, Any]) -> list[Finding]:
     found = []
     read, kept = number(documents.get("read")), number(documents.get("kept"))
     if read == 0:
-        found.append(Finding("stop", "Nothing was read", "The inputs hold no documents.", "Check the input paths."))
+        found.append(
+            Finding("stop", "Nothing was read", "The inputs hold no documents.", "Check the input paths.")
+        )
     elif kept == 0:
-        found.append(Finding("stop", "Nothing was kept", f"All of the {plural(read, 'document')} left the mix.",
-                             "See the reasons below before you go on."))
+        found.append(
+            Finding(
+                "stop",
+                "Nothing was kept",
+                f"All of the {plural(read, 'document')} left the mix.",
+                "See the reasons below before you go on.",
+            )
+        )
     parts = [number(documents.get(k)) for k in ("kept", "excluded", "quarantined")]
     if read is not None and None not in parts and sum(p or 0 for p in parts) != read:
-        found.append(Finding("stop", "The counts do not add up",
-                             f"{count(read)} read, but kept, excluded and quarantined make "
-                             f"{count(sum(p or 0 for p in parts))}.", "Do not use this output; run again."))
+        found.append(
+            Finding(
+                "stop",
+                "The counts do not add up",
+                f"{count(read)} read, but kept, excluded and quarantined make "
+                f"{count(sum(p or 0 for p in parts))}.",
+                "Do not use this output; run again.",
+            )
+        )
     if lost := number(documents.get("quarantined")):
-        found.append(Finding("warn", f"{plural(lost, 'record')} could not be read",
-                             "Nothing was lost: raw bytes and the error are under quarantine/.",
-                             "Look at the errors there; one bad file often explains them all."))
+        found.append(
+            Finding(
+                "warn",
+                f"{plural(lost, 'record')} could not be read",
+                "Nothing was lost: each stands under quarantine/ with its raw bytes and the error.",
+                "Look at the errors under quarantine/; one bad file often explains them all.",
+            )
+        )
     return found
 
 
@@ -62,9 +100,14 @@ def _duplicates(report: Mapping[str, Any]) -> list[Finding]:
     removed = ratio(section(report, "duplicates").get("removed"), section(report, "documents").get("read"))
     if removed is None or removed < MUCH_REMOVED:
         return []
-    return [Finding("note", f"{share(removed)} of what was read were duplicates",
-                    "That is usual for raw crawls and unusual for a curated source.",
-                    "Read the largest clusters: are they copies, or distinct documents in one template?")]
+    return [
+        Finding(
+            "note",
+            f"{share(removed)} of what was read were duplicates",
+            "That is usual for raw crawls and unusual for a curated source.",
+            "Read the largest clusters: are they copies, or distinct documents in one template?",
+        )
+    ]
 
 
 def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
@@ -76,27 +119,52 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
     prevalence = section(synthetic, "prevalence")
     estimate = number(prevalence.get("estimate"))
     if anchors == 0 and estimate is not None:
-        found.append(Finding("stop", "Prevalence without anchors",
-                             "The share of synthetic text was estimated without known human text of this kind; "
-                             "such estimates are often far off.", _ANCHOR_ACTION))
+        found.append(
+            Finding(
+                "stop",
+                "Prevalence without anchors",
+                "The share of synthetic text was estimated without known human text of this kind; "
+                "such estimates are often far off.",
+                _ANCHOR_ACTION,
+            )
+        )
     elif anchors == 0:
-        found.append(Finding("warn", "No human anchors",
-                             "No input is declared human and no reference was given, so scores rank documents, but no "
-                             "share of synthetic text can be stated and labels are not calibrated.", _ANCHOR_ACTION))
+        found.append(
+            Finding(
+                "warn",
+                "No human anchors",
+                "No input is declared human and no reference was given, so scores rank documents, but no "
+                "share of synthetic text can be stated and labels are not calibrated.",
+                _ANCHOR_ACTION,
+            )
+        )
     elif anchors is not None and anchors < FEW_ANCHORS:
-        found.append(Finding("warn", f"Only {plural(anchors, 'human anchor')}",
-                             "The error rate on human text is uncertain.", _ANCHOR_ACTION))
+        found.append(
+            Finding(
+                "warn",
+                f"Only {plural(anchors, 'human anchor')}",
+                "The error rate on human text is uncertain.",
+                _ANCHOR_ACTION,
+            )
+        )
     if estimate is not None and anchors != 0:
         least = number(prevalence.get("lower_bound"))
         if estimate >= HIGH_PREVALENCE:
             floor = f" At least {share(least)} is, whatever wrote it." if least is not None else ""
-            found.append(Finding("warn", f"About {share(estimate)} of the scored text looks synthetic",
-                                 f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}",
-                                 "Look at the shards with the highest shares; mix with a human reference."))
+            found.append(
+                Finding(
+                    "warn",
+                    f"About {share(estimate)} of the scored text looks synthetic",
+                    f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}",
+                    "Read documents of the shards with the highest synthetic shares; mix with a reference.",
+                )
+            )
     return found
 
 
-_ANCHOR_ACTION = "Declare an input as human (for instance pages dated before chat models), or give a reference."
+_ANCHOR_ACTION = (
+    "Declare an input as human (for instance pages dated before chat models), or give a reference."
+)
 
 
 def _diversity(report: Mapping[str, Any]) -> list[Finding]:
@@ -105,10 +173,16 @@ def _diversity(report: Mapping[str, Any]) -> list[Finding]:
         return []
     first = marked[0]
     reasons = "; ".join(why.words for why in first.reasons[:3])
-    return [Finding("warn", f"{plural(len(marked), 'shard')} unlike the rest" if not section(report, "diversity",
-                    "reference") else f"{plural(len(marked), 'shard')} unlike the reference",
-                    f"Most of all {clean(first.shard, 80)} ({reasons}).",
-                    "Read a few documents of the marked shards before you train on them.")]
+    return [
+        Finding(
+            "warn",
+            f"{plural(len(marked), 'shard')} unlike the rest"
+            if not section(report, "diversity", "reference")
+            else f"{plural(len(marked), 'shard')} unlike the reference",
+            f"Most of all {clean(first.shard, 80)} ({reasons}).",
+            "Read a few documents of the marked shards before you train on them.",
+        )
+    ]
 
 
 def _mixing(report: Mapping[str, Any]) -> list[Finding]:
@@ -117,23 +191,38 @@ def _mixing(report: Mapping[str, Any]) -> list[Finding]:
     for source, floor in sorted(section(mixing, "floors").items()):
         floor = section(floor)
         if floor.get("met") is False:
-            found.append(Finding("stop", f"Below the floor: {clean(source, 60)}",
-                                 f"{share(floor.get('kept'))} of this source is kept; its floor is "
-                                 f"{share(floor.get('floor'))}.",
-                                 "Lower the floor, give the source a multiplier, or raise the budget."))
+            found.append(
+                Finding(
+                    "stop",
+                    f"Below the floor: {clean(source, 60)}",
+                    f"{share(floor.get('kept'))} of this source is kept; its floor is "
+                    f"{share(floor.get('floor'))}.",
+                    "For a source below its floor: raise its mix.multipliers or the budget.",
+                )
+            )
     ess = number(section(mixing, "ess").get("documents"))
     if ess is not None and ess < SMALL_ESS:
         tiny = ess < TINY_ESS
-        found.append(Finding("stop" if tiny else "warn",
-                             f"The weighted mix is worth {share(ess)} of its documents" if not tiny else
-                             f"Tiny effective sample: {share(ess)} of the documents",
-                             "A few documents carry most of the weight, so the mix varies more than its size suggests.",
-                             "Raise mix.slack, lower mix.cap, or find more text like the reference."))
+        found.append(
+            Finding(
+                "stop" if tiny else "warn",
+                f"The weighted mix is worth {share(ess)} of its documents"
+                if not tiny
+                else f"Tiny effective sample: {share(ess)} of the documents",
+                "A few documents carry most of the weight, so the mix varies more than its size suggests.",
+                "For a larger effective sample: raise mix.slack, lower mix.cap, or add human text.",
+            )
+        )
     coverage = number(mixing.get("coverage"))
     if coverage is not None and coverage < LOW_COVERAGE:
-        found.append(Finding("warn", f"The reference covers {share(coverage)} of the crawl",
-                             "Documents outside it were left as they are.",
-                             "Add reference text of the kinds that are missing."))
+        found.append(
+            Finding(
+                "warn",
+                f"The reference covers {share(coverage)} of the crawl",
+                "Documents outside it were left as they are.",
+                "Add reference text of the kinds that are missing.",
+            )
+        )
     return found
 
 
@@ -142,8 +231,9 @@ def headline(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = findings(report)
     grave = [f for f in found if f.level != "note"]
     if grave:
-        suspicious = "; ".join(f.title[0].lower() + f.title[1:] if f.title[1:2].islower() else f.title
-                               for f in grave[:4]) + (f"; and {count(len(grave) - 4)} more" if len(grave) > 4 else "")
+        suspicious = "; ".join(
+            f.title[0].lower() + f.title[1:] if f.title[1:2].islower() else f.title for f in grave[:4]
+        ) + (f"; and {count(len(grave) - 4)} more" if len(grave) > 4 else "")
         suspicious = suspicious[0].upper() + suspicious[1:] + "."
     else:
         suspicious = "Nothing stands out."
@@ -152,7 +242,10 @@ def headline(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("What came in", came_in(report)),
         ("What went out", went_out(report)),
         ("What is suspicious", suspicious),
-        ("What to do", " ".join(actions[:3]) if actions else "Use the mix. Nothing here asks for a second look."),
+        (
+            "What to do",
+            " ".join(actions[:3]) if actions else "Use the mix. Nothing here asks for a second look.",
+        ),
     ]
 
 
@@ -188,12 +281,14 @@ def went_out(report: Mapping[str, Any]) -> str:
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """The plain text that the command line prints at the end of a run: about fifteen lines, no markup, no colour."""
+    """The plain text that the command line prints at the end of a run: some fifteen lines, no markup."""
     lines = [f"{question + ':':<20}{answer}" for question, answer in headline(report)[:2]]
     duplicates = section(report, "duplicates")
     if number(duplicates.get("removed")) is not None:
-        lines.append(f"{'Duplicates:':<20}{count(duplicates['removed'])} removed from "
-                     f"{plural(duplicates.get('clusters'), 'cluster')}")
+        lines.append(
+            f"{'Duplicates:':<20}{count(duplicates['removed'])} removed from "
+            f"{plural(duplicates.get('clusters'), 'cluster')}"
+        )
     synthetic = section(report, "synthetic")
     if number(synthetic.get("scored")):
         lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'))}")
@@ -214,7 +309,9 @@ def summary(report: Mapping[str, Any]) -> str:
         lines.append(f"{'Warnings:':<20}none")
     for finding in found[:6]:
         mark = {"stop": "!!", "warn": "! ", "note": "- "}[finding.level]
-        lines.append(f"{mark} {finding.title}. {finding.text}" if finding.text else f"{mark} {finding.title}.")
+        lines.append(
+            f"{mark} {finding.title}. {finding.text}" if finding.text else f"{mark} {finding.title}."
+        )
     if len(found) > 6:
         lines.append(f"   and {count(len(found) - 6)} more in the report")
     actions = list(dict.fromkeys(f.action for f in found if f.action))

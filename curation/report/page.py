@@ -1,14 +1,14 @@
 """report.json as one HTML page that needs nothing else: no scripts, no fonts, no network.
 
-The template gets plain values and filters; it escapes everything by default. Only the drawings and our own style
-sheet are marked as safe: drawings are written by matplotlib, which escapes the texts in them.
+The template gets plain values and filters; it escapes everything by default. Only the drawings and our own
+style sheet are marked as safe: drawings are written by matplotlib, which escapes the texts in them.
 """
 
 import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from curation.report import plots
+from curation.report import plots, plots_mix
 from curation.report import words as w
 from curation.report.findings import findings, headline, prevalence_words
 from curation.report.unusual import unusual
@@ -30,8 +30,8 @@ _ABSENT = {
 def render(report: Mapping[str, Any]) -> str:
     """One self-contained HTML page for a report (structure: `curation.report.schema.Report`).
 
-    The same report gives the same bytes with the same version of matplotlib. Sections that are missing, None or
-    empty become a sentence that says why. Raises nothing for missing values, whatever is missing.
+    The same report gives the same bytes with the same version of matplotlib. Sections that are missing,
+    None or empty become a sentence that says why. Raises nothing for missing values, whatever is missing.
     """
     from importlib.resources import files
 
@@ -41,12 +41,22 @@ def render(report: Mapping[str, Any]) -> str:
     here = files("curation.report")
     environment = Environment(
         loader=DictLoader({"page": here.joinpath("page.html.j2").read_text("utf-8")}),
-        autoescape=True, trim_blocks=True,
-    )  # fmt: skip
+        autoescape=True,
+        trim_blocks=True,
+    )
     environment.filters.update(
-        count=w.count, share=w.share, value=w.value, size=w.size, plural=w.plural, clean=w.clean, short=w.short,
-        phrase=w.phrase, pairs=_pairs, rows=_rows, section=w.section,
-    )  # fmt: skip
+        count=w.count,
+        share=w.share,
+        value=w.value,
+        size=w.size,
+        plural=w.plural,
+        clean=w.clean,
+        short=w.short,
+        phrase=w.phrase,
+        pairs=_pairs,
+        rows=_rows,
+        section=w.section,
+    )
     report = _finite(report)
     drawn = {name: Markup(svg) if svg else None for name, svg in _drawings(report).items()}
     css = Markup(here.joinpath("page.css").read_text("utf-8"))
@@ -86,11 +96,11 @@ def _drawings(report: Mapping[str, Any]) -> dict[str, str | None]:
         "scores": plots.scores(synthetic),
         "by_source": plots.prevalence("by-source", w.section(synthetic, "by_source"), everything),
         "by_shard": plots.prevalence("by-shard", w.section(synthetic, "by_shard"), everything),
-        "statistics": plots.statistics(diversity),
-        "shards": plots.shards(diversity, unusual(diversity)),
-        "variance": plots.variance(w.section(report, "variance")),
-        "weights": plots.weights(mixing),
-        "features": plots.features(mixing),
+        "statistics": plots_mix.statistics(diversity),
+        "shards": plots_mix.shards(diversity, unusual(diversity)),
+        "variance": plots_mix.variance(w.section(report, "variance")),
+        "weights": plots_mix.weights(mixing),
+        "features": plots_mix.features(mixing),
     }
 
 
@@ -109,12 +119,17 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "duplicates": w.section(report, "duplicates"),
         "examples": [_example(e) for e in _rows(w.section(report, "duplicates").get("examples"))[:EXAMPLES]],
         "synthetic": synthetic,
-        "anchored": bool(sum(w.number(c) or 0 for c in w.listing(w.section(synthetic, "histogram").get("anchors")))),
+        "anchored": bool(
+            sum(w.number(c) or 0 for c in w.listing(w.section(synthetic, "histogram").get("anchors")))
+        ),
         "prevalence": prevalence_words(w.section(synthetic, "prevalence")),
-        "prevalence_after": prevalence_words(after) if (after := w.section(synthetic, "prevalence_after")) else "",
+        "prevalence_after": prevalence_words(after)
+        if (after := w.section(synthetic, "prevalence_after"))
+        else "",
         "unestimated": [
             (who, w.section(p).get("reason") or "no reason was recorded")
-            for part in ("by_source", "by_shard") for who, p in w.section(synthetic, part).items()
+            for part in ("by_source", "by_shard")
+            for who, p in w.section(synthetic, part).items()
             if w.number(w.section(p).get("estimate")) is None
         ],
         "has_reference": bool(w.numbers(diversity.get("reference"))),
@@ -132,7 +147,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "budget": [(w.phrase(k), n) for k, n in w.numbers(mixing.get("budget")).items()],
         "run": run,
         "stages": _stages(w.section(run, "stages")),
-    }  # fmt: skip
+    }
 
 
 def _gone(report: Mapping[str, Any], name: str) -> str | None:
@@ -146,7 +161,9 @@ def _gone(report: Mapping[str, Any], name: str) -> str | None:
     elif name == "run":
         there = any(found.get(key) for key in ("stages", "hashes", "versions"))
     else:
-        there = any(_holds_number(v) for k, v in found.items() if k not in ("mode", "statistics", "reference"))
+        there = any(
+            _holds_number(v) for k, v in found.items() if k not in ("mode", "statistics", "reference")
+        )
     if there:
         return None
     if name == "synthetic" and w.number(found.get("scored")) == 0 and not found.get("reason"):
@@ -169,10 +186,13 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         (documents.get("kept"), w.count, "documents kept"),
         (w.section(report, "duplicates").get("removed"), w.count, "duplicates removed"),
         (prevalence.get("estimate"), w.share, "of scored documents look synthetic"),
-        (w.section(report, "variance", "held_out", "after").get("vr_min"), w.share,
-         "of the reference's variance in the worst unseen direction, after"),
+        (
+            w.section(report, "variance", "held_out", "after").get("vr_min"),
+            w.share,
+            "of the reference's variance in the worst unseen direction, after",
+        ),
         (w.section(report, "mixing", "ess").get("documents"), w.share, "effective sample size"),
-    ]  # fmt: skip
+    ]
     return [(say(found), label) for found, say, label in known if w.number(found) is not None]
 
 
@@ -183,9 +203,14 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
     for kind, i, j, k, m in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         a.append((kind != "equal", " ".join(left[i:j])))
         b.append((kind != "equal", " ".join(right[k:m])))
-    return {"survivor": survivor, "duplicate": duplicate, "similarity": w.number(example.get("similarity")),
-            "reason": w.phrase(example.get("reason") or "duplicate"),
-            "left": [run for run in a if run[1]], "right": [run for run in b if run[1]]}  # fmt: skip
+    return {
+        "survivor": survivor,
+        "duplicate": duplicate,
+        "similarity": w.number(example.get("similarity")),
+        "reason": w.phrase(example.get("reason") or "duplicate"),
+        "left": [run for run in a if run[1]],
+        "right": [run for run in b if run[1]],
+    }
 
 
 def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -193,12 +218,18 @@ def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
     reference = w.section(diversity, "reference")
     directions = {"up": "higher", "down": "lower"}
     return [
-        {"name": name, "title": w.clean(w.section(entry).get("title") or name, 80),
-         "unit": w.clean(w.section(entry).get("unit"), 40), "meaning": w.clean(w.section(entry).get("meaning")),
-         "worse": directions.get(str(w.section(entry).get("worse")), "away from the reference"),
-         "before": before.get(name), "after": after.get(name), "reference": reference.get(name)}
+        {
+            "name": name,
+            "title": w.clean(w.section(entry).get("title") or name, 80),
+            "unit": w.clean(w.section(entry).get("unit"), 40),
+            "meaning": w.clean(w.section(entry).get("meaning")),
+            "worse": directions.get(str(w.section(entry).get("worse")), "away from the reference"),
+            "before": before.get(name),
+            "after": after.get(name),
+            "reference": reference.get(name),
+        }
         for name, entry in w.section(diversity, "statistics").items()
-    ]  # fmt: skip
+    ]
 
 
 def _variances(section: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -207,7 +238,7 @@ def _variances(section: Mapping[str, Any]) -> list[dict[str, Any]]:
         table = w.section(section, key)
         if not _holds_number(table):
             continue
-        for measure, title in plots.VARIANCE:
+        for measure, title in plots_mix.VARIANCE:
             found = {k: w.section(table, k).get(measure) for k in ("before", "after", "floor")}
             rows.append({"title": title, "features": features, **found})
     return rows

@@ -1,9 +1,10 @@
-"""The structure of report.json, once: what the jobs fill in, and the only thing that the page and the summary read.
+"""The structure of report.json, once: what the jobs fill in, and the only thing that the page and the summary
+read.
 
-Every key is optional and every number may be None: a job that did not score, weigh or compare leaves the section out,
-sets it to None, or sets only its `reason`, a sentence saying why it is empty. No value is NaN or infinite. Shares and
-probabilities are fractions (0 to 1), times are seconds, sizes are bytes unless the name says megabytes (10^6 bytes).
-Shards are named `source/relative path`.
+Every key is optional and every number may be None: a job that did not score, weigh or compare leaves the
+section out, sets it to None, or sets only its `reason`, a sentence saying why it is empty. No value is NaN or
+infinite. Shares and probabilities are fractions (0 to 1), times are seconds, sizes are bytes unless the name
+says megabytes (10^6 bytes). Shards are named `source/relative path`.
 """
 
 from typing import Literal, TypedDict
@@ -90,7 +91,7 @@ class Duplicates(TypedDict, total=False):
 
 
 class Prevalence(TypedDict, total=False):
-    """Estimated share of synthetic documents with its interval; all None, with a reason, where it cannot be told."""
+    """Estimated share of synthetic documents with its interval; None with a reason where it cannot be told."""
 
     estimate: float | None
     low: float | None
@@ -133,7 +134,9 @@ class Statistic(TypedDict, total=False):
     unit: str
     meaning: str  # one line in plain words
     worse: Worse
-    scale: float | None  # typical spread between shards of the reference; without it the spread of the shards is taken
+    scale: (
+        float | None
+    )  # typical spread between shards of the reference; without it the spread of the shards is taken
 
 
 Values = dict[str, float | None]  # value by name of statistic
@@ -154,7 +157,7 @@ class DiversitySection(TypedDict, total=False):
 
 
 class Variance(TypedDict, total=False):
-    """Variance of the mix against the reference; 1 is the reference's own, shift and ffd are 0 at the reference."""
+    """Variance of the mix against the reference: vr_* are 1 and shift and ffd are 0 at the reference."""
 
     vr_min: float | None  # least variance retained in any direction
     vr_ld: float | None  # geometric mean over directions

@@ -1,9 +1,9 @@
 """Which shards are least like the reference, and why, in words.
 
-A shard's deviation in one statistic is its distance from the reference (without one: from the median shard) over the
-statistic's spread between shards of the reference (without one: 1.4826 x the median absolute deviation of the
-shards, the robust estimate of a standard deviation). Shards are ordered by the root mean square of their deviations,
-each clipped so that one broken statistic cannot outrank several.
+A shard's deviation in one statistic is its distance from the reference (without one: from the median shard)
+over the statistic's spread between shards of the reference (without one: 1.4826 x the median absolute
+deviation of the shards, the robust estimate of a standard deviation). Shards are ordered by the root mean
+square of their deviations, each clipped so that one broken statistic cannot outrank several.
 """
 
 import math
@@ -41,7 +41,7 @@ class Baseline(NamedTuple):
 
 
 def baselines(diversity: Mapping[str, Any]) -> dict[str, Baseline]:
-    """By statistic: where a shard should be and how far shards stray. Statistics without either are left out."""
+    """By statistic: where a shard should be and how far shards stray; statistics without either are left out."""
     shards = [numbers(values) for values in section(diversity, "before", "shards").values()]
     reference = numbers(diversity.get("reference"))
     found = {}
@@ -61,7 +61,7 @@ def baselines(diversity: Mapping[str, Any]) -> dict[str, Baseline]:
 
 
 def bad(deviation: float, worse: Any) -> bool:
-    """Whether a deviation counts against a shard: far enough, and in the direction `worse` (up, down or away)."""
+    """Whether a deviation counts against a shard: far enough, and in the direction `worse` says."""
     signed = {"up": deviation, "down": -deviation}.get(str(worse), abs(deviation))
     return signed >= FLAG
 
@@ -69,7 +69,7 @@ def bad(deviation: float, worse: Any) -> bool:
 def describe(title: str, found: float, base: Baseline) -> str:
     """`templates: 3.1x the reference`, or `entropy: 8.9, the reference has 10` where a factor says little."""
     if base.value > 0 and found > 0 and not 2 / 3 < found / base.value < 1.5:
-        return f"{title}: {value(found / base.value)}x {base.name}"
+        return f"{title}: {value(float(f'{found / base.value:.2g}'))}x {base.name}"
     return f"{title}: {value(found)}, {base.name} has {value(base.value)}"
 
 

@@ -41,7 +41,7 @@ def count(found: Any) -> str:
 
 
 def share(found: Any) -> str:
-    """.1234 -> `12.3%`; small shares that are not zero never read as zero, and less than all never as 100%."""
+    """.1234 -> `12.3%`; a share above zero never reads as zero, and one below all never as 100%."""
     n = number(found)
     if n is None:
         return MISSING
@@ -54,7 +54,7 @@ def share(found: Any) -> str:
 
 
 def value(found: Any) -> str:
-    """Three significant digits without an exponent where that reads well: 3.14159 -> `3.14`, 12345.6 -> `12,346`."""
+    """Three significant digits, without an exponent where that reads well: 3.14159 -> `3.14`."""
     n = number(found)
     if n is None:
         return MISSING
@@ -92,8 +92,8 @@ def plural(found: Any, noun: str) -> str:
 
 
 def clean(found: Any, longest: int = 400) -> str:
-    """Text from data, fit to show: one line, at most `longest` characters, and every control, bidirectional or
-    otherwise invisible format character written as its code point, so that nothing can reorder or hide the page.
+    """Text from data, fit to show: one line, at most `longest` characters, and every control, bidirectional
+    or invisible format character written as its code point, so that nothing can reorder or hide the page.
     (Joiners that scripts need stay.) Escaping for HTML is the template's work.
     """
     out = []
@@ -116,7 +116,18 @@ def short(found: Any, longest: int = 34) -> str:
     if len(text) <= longest:
         return text
     head = longest // 3
-    return f"{text[:head]}\u2026{text[-(longest - head - 1):]}"
+    return f"{text[:head]}\u2026{text[-(longest - head - 1) :]}"
+
+
+def labels(names: Sequence[str], longest: int = 34) -> list[str]:
+    """Short labels for paths: extensions are left out and the middle is cut, as far as all stay different."""
+    bare = [name.rsplit(".", 1)[0] if "." in name.rsplit("/", 1)[-1] else name for name in names]
+    for chosen in (bare, list(names)):
+        for length in (longest, 2 * longest):
+            found = [short(name, length) for name in chosen]
+            if len(set(found)) == len(found):
+                return found
+    return [short(name, 2 * longest) for name in names]
 
 
 def phrase(name: Any) -> str:
