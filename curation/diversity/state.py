@@ -1,0 +1,239 @@
+"""The mergeable state of the statistics: empty, update, merge, compact, result (in `statistics`), dump and load.
+
+A state is a dict of NumPy arrays, each with one operation in OPERATIONS. Every operation is associative and
+commutative and all sums are of integers, so the state of a corpus is the same, bit for bit, however it was cut into
+batches and shards and in whichever order those were merged. In memory a state takes about 14 MB.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import xxhash
+import zstandard
+
+from curation.diversity.features import Features
+from curation.diversity.features import features as make_features
+from curation.diversity.ruler import Ruler
+from curation.kernels.hashing import mix64_array
+from curation.kernels.histograms import SAMPLE, SLOTS, count_kernel, merge_samples, moments_kernel
+from curation.text.tokens import Tokens
+
+State = dict[str, np.ndarray]
+
+VERSION = "statistics-1"
+RESERVOIR = 2048  # documents
+EXCERPT = 1024  # bytes of each of them
+SEED = np.uint64(0x5DEECE66D1CE4E5B)
+TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions")
+GRAMS = ("word", "run4", "run8")
+
+#: what merging does with each array: add integers, add and saturate at 2^32 - 1, take the larger, require equality,
+#: or join samples and reservoirs (`compact` then cuts them to size)
+OPERATIONS = {
+    "ruler": "same",
+    "totals": "add",
+    "unigram": "saturate",
+    "bigram": "saturate",
+    "opener": "saturate",
+    "polarity": "saturate",
+    "style": "add",
+    "core_sum": "add",
+    "core_products": "add",
+    "direction": "add",
+    "levels": "max",
+    **{f"{g}_{part}": "sample" for g in GRAMS for part in ("keys", "values")},
+    **{f"reservoir_{part}": "bottom-k" for part in ("priority", "content", "length", "text")},
+}
+
+
+def empty(ruler: Ruler) -> State:
+    """The state of no documents, for one ruler."""
+    state = {
+        "ruler": np.frombuffer(ruler.version.encode(), np.uint8).copy(),
+        "totals": np.zeros(len(TOTALS), np.int64),
+        "unigram": np.zeros(1 << 20, np.uint32),
+        "bigram": np.zeros(1 << 20, np.uint32),
+        "opener": np.zeros(1 << 16, np.uint32),
+        "polarity": np.zeros((1 << 17, 2), np.uint32),
+        "style": np.zeros(48, np.int64),
+        "core_sum": np.zeros(16, np.int64),
+        "core_products": np.zeros((16, 16), np.int64),
+        "direction": np.zeros(80, np.int64),
+        "levels": np.zeros(len(GRAMS), np.int64),
+        "reservoir_priority": np.zeros(0, np.uint64),
+        "reservoir_content": np.zeros(0, np.uint64),
+        "reservoir_length": np.zeros(0, np.uint16),
+        "reservoir_text": np.zeros((0, EXCERPT), np.uint8),
+    }
+    for gram in GRAMS:
+        state[f"{gram}_keys"], state[f"{gram}_values"] = np.zeros(0, np.uint64), np.zeros((0, 2), np.int64)
+    return state
+
+
+def update(
+    state: State,
+    *,
+    ruler: Ruler,
+    tokens: Tokens,
+    data: np.ndarray,
+    starts: np.ndarray,
+    ids_hash: np.ndarray,
+    features: Features | None = None,
+    mask: np.ndarray | None = None,
+) -> State:
+    """Add a batch of documents to a state, in place, and return it.
+
+    tokens: of the batch; data uint8 and starts int64[documents + 1]: `text_buffer` of the same column; ids_hash
+    uint64[documents]: any hash of the documents' ids, by which the reservoir is drawn; features: of the same tokens
+    and ruler, made here when None; mask bool[documents]: True skips a document. Raises ValueError for lengths that
+    do not match and for a ruler that is not the state's.
+    """
+    documents = len(tokens.offsets) - 1
+    _same_ruler(state["ruler"], np.frombuffer(ruler.version.encode(), np.uint8))
+    skip = np.zeros(documents, bool) if mask is None else np.asarray(mask, bool)
+    lengths = {"starts": len(starts) - 1, "ids_hash": len(ids_hash), "mask": len(skip)}
+    wrong = [f"{name} is for {n}" for name, n in lengths.items() if n != documents]
+    if wrong:
+        raise ValueError(f"the tokens are of {documents} documents, but {', '.join(wrong)}")
+    found = make_features(tokens, ruler) if features is None else features
+    samples = np.zeros((3, SLOTS), np.uint64), *(np.zeros((3, SLOTS), np.int64) for _ in range(3))
+    words, n_tokens = count_kernel(
+        tokens.hash, tokens.kind, tokens.length, tokens.offsets, skip, ruler.marker_keys, ruler.marker_values,
+        state["unigram"], state["bigram"], state["opener"], state["polarity"], state["levels"], *samples,
+    )  # fmt: skip
+    measured, directions = moments_kernel(
+        found.core, found.words, found.style[:, 1].astype(np.int64), skip, ruler.core_mean, ruler.core_sd,
+        ruler.words_mean, ruler.words_sd, state["core_sum"], state["core_products"], state["direction"],
+    )  # fmt: skip
+    kept = ~skip
+    state["style"] += found.style[kept].sum(axis=0, dtype=np.int64)
+    size = int(np.diff(starts)[kept].sum())
+    state["totals"] += np.array([int(kept.sum()), size, words, n_tokens, measured, directions], np.int64)
+    for i, gram in enumerate(GRAMS):
+        keys, counts, in_documents = (array[i] for array in samples[:3])
+        used = np.flatnonzero(counts)
+        used = used[np.argsort(keys[used])]
+        _join_samples(state, i, keys[used], np.stack([counts[used], in_documents[used]], axis=1))
+    _offer(state, data, starts, np.asarray(ids_hash, np.uint64), np.flatnonzero(kept))
+    return state
+
+
+def merge(a: State, b: State) -> State:
+    """The state of the documents of both, as a new state. Raises ValueError when they were made on two rulers."""
+    merged: State = {}
+    for name, operation in OPERATIONS.items():
+        x, y = a[name], b[name]
+        if operation == "same":
+            _same_ruler(x, y)
+            merged[name] = x.copy()
+        elif operation == "add":
+            merged[name] = x + y
+        elif operation == "max":
+            merged[name] = np.maximum(x, y)
+        elif operation == "saturate":
+            merged[name] = x + y
+            merged[name][merged[name] < x] = np.iinfo(np.uint32).max
+        elif operation == "bottom-k":
+            merged[name] = np.concatenate([x, y])
+        else:
+            merged[name] = x
+    for i, gram in enumerate(GRAMS):
+        _join_samples(merged, i, b[f"{gram}_keys"], b[f"{gram}_values"])
+    return compact(merged)
+
+
+def compact(state: State) -> State:
+    """Order the reservoir and cut it to its size, in place; states are equal as arrays when compact."""
+    order = np.lexsort((state["reservoir_content"], state["reservoir_priority"]))[:RESERVOIR]
+    for part in ("priority", "content", "length", "text"):
+        state[f"reservoir_{part}"] = state[f"reservoir_{part}"][order]
+    return state
+
+
+def _same_ruler(a: np.ndarray, b: np.ndarray) -> None:
+    if not np.array_equal(a, b):
+        names = " and ".join(bytes(x).decode("ascii", "replace") for x in (a, b))
+        raise ValueError(f"statistics on the rulers {names} cannot be brought together: measure both on one ruler")
+
+
+def _join_samples(state: State, i: int, keys: np.ndarray, values: np.ndarray) -> None:
+    own = f"{GRAMS[i]}_keys", f"{GRAMS[i]}_values"
+    state[own[0]], state[own[1]], state["levels"][i] = merge_samples(
+        state[own[0]], state[own[1]], keys, values, state["levels"][i], SAMPLE
+    )
+
+
+def _offer(state: State, data: np.ndarray, starts: np.ndarray, ids_hash: np.ndarray, documents: np.ndarray) -> None:
+    """Take the documents with the smallest priorities into the reservoir; equal ids are told apart by content."""
+    priority = mix64_array(ids_hash[documents] ^ SEED)
+    held = state["reservoir_priority"]
+    if len(held) >= RESERVOIR:
+        near = priority <= held[-1]
+        priority, documents = priority[near], documents[near]
+    if len(priority) > RESERVOIR:
+        near = priority <= np.partition(priority, RESERVOIR - 1)[RESERVOIR - 1]
+        priority, documents = priority[near], documents[near]
+    if not len(documents):
+        return
+    text = np.zeros((len(documents), EXCERPT), np.uint8)
+    length = np.zeros(len(documents), np.uint16)
+    content = np.zeros(len(documents), np.uint64)
+    for k, d in enumerate(documents.tolist()):
+        piece = _excerpt(data[starts[d] : starts[d + 1]])
+        text[k, : len(piece)] = piece
+        length[k] = len(piece)
+        content[k] = xxhash.xxh3_64_intdigest(piece.tobytes())
+    added = {"priority": priority, "content": content, "length": length, "text": text}
+    for part, array in added.items():
+        state[f"reservoir_{part}"] = np.concatenate([state[f"reservoir_{part}"], array])
+    compact(state)
+
+
+def _excerpt(document: np.ndarray) -> np.ndarray:
+    """The first bytes of a document, not ending inside a code point."""
+    if len(document) <= EXCERPT:
+        return document
+    end = EXCERPT
+    while end > EXCERPT - 4 and (document[end] & 0xC0) == 0x80:
+        end -= 1
+    return document[:end]
+
+
+def excerpts(state: State) -> list[bytes]:
+    """The texts of the reservoir in order of their priority."""
+    rows = zip(state["reservoir_text"], state["reservoir_length"].tolist(), strict=True)
+    return [row[:n].tobytes() for row, n in rows]
+
+
+def dump(state: State) -> bytes:
+    """The state as compressed bytes; equal states give equal bytes."""
+    header = {n: [a.dtype.str, list(a.shape)] for n, a in ((n, state[n]) for n in OPERATIONS)}
+    head = json.dumps({"version": VERSION, "arrays": header}, sort_keys=True).encode()
+    # the bytes of one significance stand together: small counts then compress to little more than their entropy
+    planes = (
+        np.ascontiguousarray(state[n].reshape(-1).view(np.uint8).reshape(-1, state[n].dtype.itemsize).T)
+        for n in sorted(OPERATIONS)
+    )
+    body = b"".join(plane.tobytes() for plane in planes)
+    return zstandard.ZstdCompressor(level=3).compress(len(head).to_bytes(4, "little") + head + body)
+
+
+def load(data: bytes) -> State:
+    """The state in bytes made by `dump`. Raises ValueError for bytes that are none, or of another version."""
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 27)
+        size = int.from_bytes(raw[:4], "little")
+        header: dict[str, Any] = json.loads(raw[4 : 4 + size])
+        if header["version"] != VERSION or set(header["arrays"]) != set(OPERATIONS):
+            raise ValueError(f"it is of version {header['version']}, not {VERSION}: measure the shard again")
+        state, at = {}, 4 + size
+        for name in sorted(OPERATIONS):
+            dtype, shape = np.dtype(header["arrays"][name][0]), tuple(header["arrays"][name][1])
+            count = int(np.prod(shape, dtype=np.int64))
+            plane = np.frombuffer(raw, np.uint8, count * dtype.itemsize, at).reshape(dtype.itemsize, count)
+            state[name] = np.ascontiguousarray(plane.T).reshape(-1).view(dtype).reshape(shape)
+            at += count * dtype.itemsize
+    except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"these bytes are no state of statistics: {error}") from None
+    return state
