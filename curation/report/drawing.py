@@ -38,7 +38,7 @@ _RC: dict[Any, Any] = {
 
 
 def drawing(name: str, height: float, paint: Callable[[Any], None]) -> str:
-    """Inline SVG of a figure WIDTH by `height` inches that `paint(figure)` fills; `name` is unique in the page."""
+    """Inline SVG of a figure WIDTH by `height` inches that `paint(figure)` fills; `name` is an id prefix."""
     import io
 
     import matplotlib

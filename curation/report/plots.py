@@ -180,15 +180,17 @@ def prevalence(name: str, table: Mapping[str, Any], overall: Mapping[str, Any]) 
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
-        most = 0.0
-        for place, key in enumerate(names):
-            row = rows[key]
-            at, low, high = (number(row.get(k)) for k in ("estimate", "low", "high"))
-            if low is not None and high is not None:
-                axes.plot([low, high], [place, place], color=d.BEFORE, linewidth=2.2, solid_capstyle="butt")
-                most = max(most, high)
-            axes.plot([at], [place], "o", color=d.INK, markersize=5.5)
-            most = max(most, at or 0.0)
+        at = [float(rows[key]["estimate"]) for key in names]
+        spans = [
+            (row, number(rows[key].get("low")), number(rows[key].get("high")))
+            for row, key in enumerate(names)
+        ]
+        spans = [span for span in spans if None not in span]
+        axes.hlines(
+            [s[0] for s in spans], [s[1] for s in spans], [s[2] for s in spans], color=d.BEFORE, linewidth=2.2
+        )
+        axes.plot(at, range(len(at)), "o", color=d.INK, markersize=5.5)
+        most = max([*at, *(high or 0.0 for _, _, high in spans)])
         everything = number(overall.get("estimate"))
         if everything is not None:
             axes.axvline(everything, color=d.REFERENCE, linestyle="--", linewidth=1.2)

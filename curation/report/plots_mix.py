@@ -12,7 +12,7 @@ PANELS = 6  # statistics drawn by shard
 
 
 def statistics(diversity: Mapping[str, Any]) -> str | None:
-    """Every statistic of the whole, before and after, in spreads from the reference; the bad side is shaded."""
+    """Every statistic of the whole, before and after, in spreads from the reference."""
     base = baselines(diversity)
     before, after = (numbers(section(diversity, k, "total")) for k in ("before", "after"))
     entries = section(diversity, "statistics")
@@ -35,7 +35,7 @@ def statistics(diversity: Mapping[str, Any]) -> str | None:
             known = [x for x in at if x is not None]
             reach = max(reach, *(abs(x) for x in known))
             if len(known) == 2:
-                axes.plot(known, [row, row], color=d.GRID, linewidth=3, zorder=1)
+                axes.plot(known, [row, row], color=d.MUTED, alpha=0.35, linewidth=3, zorder=1)
             for x, colour, hollow in ((at[0], d.BEFORE, True), (at[1], d.AFTER, False)):
                 if x is not None:
                     axes.plot(
@@ -91,22 +91,26 @@ def shards(diversity: Mapping[str, Any], ranked: Sequence[Unusual]) -> str | Non
         grid = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         for axes, name in zip(grid, names, strict=True):
             entry = section(entries.get(name))
-            for row, shard in enumerate(shown):
-                start, end = numbers(before.get(shard)).get(name), numbers(after.get(shard)).get(name)
-                if start is not None and end is not None:
-                    axes.plot([start, end], [row, row], color=d.MUTED, linewidth=1, zorder=1)
-                if end is not None:
-                    axes.plot([end], [row], "o", color=d.AFTER, markersize=4)
-                if start is not None:
-                    marked = bad((start - base[name].value) / base[name].scale, entry.get("worse"))
-                    axes.plot(
-                        [start],
-                        [row],
-                        "D" if marked else "o",
-                        color=d.BAD if marked else d.BEFORE,
-                        markersize=6.5 if marked else 4.5,
-                        markerfacecolor=d.BAD if marked else d.PAPER,
-                    )
+            ends = [numbers(before.get(shard)).get(name) for shard in shown]
+            moved = [numbers(after.get(shard)).get(name) for shard in shown]
+            far = [
+                at is not None and bad((at - base[name].value) / base[name].scale, entry.get("worse"))
+                for at in ends
+            ]
+            both = [(r, x, y) for r, (x, y) in enumerate(zip(ends, moved, strict=True)) if None not in (x, y)]
+            axes.hlines(
+                [r for r, _, _ in both],
+                [x for _, x, _ in both],
+                [y for _, _, y in both],
+                color=d.MUTED,
+                linewidth=1,
+                zorder=1,
+            )
+            filled = {"color": d.AFTER, "marker": "o", "markersize": 4}
+            hollow = {"color": d.BEFORE, "marker": "o", "markersize": 4.5, "markerfacecolor": d.PAPER}
+            _points(axes, moved, [True] * len(shown), filled)
+            _points(axes, ends, [not f for f in far], hollow)
+            _points(axes, ends, far, {"color": d.BAD, "marker": "D", "markersize": 6.5})
             axes.axvline(base[name].value, color=d.REFERENCE, linestyle="--", linewidth=1.2, zorder=0)
             arrow = {"up": " \u2192 bad", "down": "bad \u2190 "}.get(str(entry.get("worse")), "")
             title = short(entry.get("title") or name, 19)
@@ -127,6 +131,11 @@ def shards(diversity: Mapping[str, Any], ranked: Sequence[Unusual]) -> str | Non
         )
 
     return d.drawing("shards", 1.15 + 0.2 * len(shown), paint)
+
+
+def _points(axes: Any, at: Sequence[float | None], shown: Sequence[bool], style: dict[str, Any]) -> None:
+    rows = [row for row, x in enumerate(at) if x is not None and shown[row]]
+    axes.plot([at[row] for row in rows], rows, linestyle="none", **style)
 
 
 VARIANCE = (
@@ -159,7 +168,7 @@ def variance(tables: Mapping[str, Any]) -> str | None:
                 for row, (key, _) in enumerate(keys):
                     ends = [sets[k][key] for k in ("before", "after") if key in sets[k]]
                     if len(ends) == 2:
-                        axes.plot(ends, [row, row], color=d.GRID, linewidth=3, zorder=1)
+                        axes.plot(ends, [row, row], color=d.MUTED, alpha=0.35, linewidth=3, zorder=1)
                     for which, style in (
                         ("before", ("o", d.BEFORE, d.PAPER)),
                         ("after", ("o", d.AFTER, d.AFTER)),
@@ -231,7 +240,7 @@ def features(mixing: Mapping[str, Any]) -> str | None:
         for row, feature in enumerate(rows):
             ends = [number(feature.get(k)) for k in ("before", "after")]
             if None not in ends:
-                axes.plot(ends, [row, row], color=d.GRID, linewidth=3, zorder=1)
+                axes.plot(ends, [row, row], color=d.MUTED, alpha=0.35, linewidth=3, zorder=1)
             for at, colour, hollow in ((ends[0], d.BEFORE, True), (ends[1], d.AFTER, False)):
                 if at is not None:
                     axes.plot(

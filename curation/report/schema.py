@@ -91,7 +91,7 @@ class Duplicates(TypedDict, total=False):
 
 
 class Prevalence(TypedDict, total=False):
-    """Estimated share of synthetic documents with its interval; None with a reason where it cannot be told."""
+    """Estimated share of synthetic documents with its interval; None with a reason if unknown."""
 
     estimate: float | None
     low: float | None

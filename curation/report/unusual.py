@@ -41,7 +41,7 @@ class Baseline(NamedTuple):
 
 
 def baselines(diversity: Mapping[str, Any]) -> dict[str, Baseline]:
-    """By statistic: where a shard should be and how far shards stray; statistics without either are left out."""
+    """By statistic: where a shard should be and how far shards stray; unknown ones are left out."""
     shards = [numbers(values) for values in section(diversity, "before", "shards").values()]
     reference = numbers(diversity.get("reference"))
     found = {}
