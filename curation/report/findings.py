@@ -147,18 +147,19 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
                 _ANCHOR_ACTION,
             )
         )
-    if estimate is not None and anchors != 0:
-        least = number(prevalence.get("lower_bound"))
-        if estimate >= HIGH_PREVALENCE:
-            floor = f" At least {share(least)} is, whatever wrote it." if least is not None else ""
-            found.append(
-                Finding(
-                    "warn",
-                    f"About {share(estimate)} of the scored text looks synthetic",
-                    f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}",
-                    "Read documents of the shards with the highest synthetic shares; mix with a reference.",
-                )
+    least = number(prevalence.get("lower_bound"))
+    if anchors != 0 and (estimate if estimate is not None else least or 0.0) >= HIGH_PREVALENCE:
+        known = "About " + share(estimate) if estimate is not None else "At least " + share(least)
+        floor = f" At least {share(least)} is, whatever wrote it." if least is not None else ""
+        between = f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}"
+        found.append(
+            Finding(
+                "warn",
+                f"{known} of the scored text looks synthetic",
+                between if estimate is not None else clean(prevalence.get("reason")),
+                "Read documents of the shards with the highest synthetic shares; mix with a reference.",
             )
+        )
     return found
 
 
@@ -322,7 +323,10 @@ def summary(report: Mapping[str, Any]) -> str:
 def prevalence_words(prevalence: Mapping[str, Any]) -> str:
     """`about 12% (8% to 17%) ...`, or why there is no estimate."""
     if number(prevalence.get("estimate")) is None:
-        return f"share not estimated: {clean(prevalence.get('reason') or 'no reason was recorded')}"
+        reason = clean(prevalence.get("reason") or "no reason was recorded")
+        if number(prevalence.get("lower_bound")) is not None:
+            return f"at least {share(prevalence['lower_bound'])} ({reason})"
+        return f"not estimated: {reason}"
     text = f"about {share(prevalence['estimate'])}"
     if number(prevalence.get("low")) is not None and number(prevalence.get("high")) is not None:
         text += f" ({share(prevalence['low'])} to {share(prevalence['high'])})"

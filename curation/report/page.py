@@ -127,7 +127,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         if (after := w.section(synthetic, "prevalence_after"))
         else "",
         "unestimated": [
-            (who, w.section(p).get("reason") or "no reason was recorded")
+            (who, prevalence_words(w.section(p)))
             for part in ("by_source", "by_shard")
             for who, p in w.section(synthetic, part).items()
             if w.number(w.section(p).get("estimate")) is None

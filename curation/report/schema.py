@@ -91,15 +91,19 @@ class Duplicates(TypedDict, total=False):
 
 
 class Prevalence(TypedDict, total=False):
-    """Estimated share of synthetic documents with its interval; None with a reason if unknown."""
+    """Estimated share of synthetic documents with its interval; None, with a reason, if unknown.
+
+    A lower bound may stand alone, when the model does not know how much synthetic text it misses.
+    """
 
     estimate: float | None
     low: float | None
     high: float | None
-    lower_bound: float | None  # share that is synthetic at least, whatever generators wrote it
+    lower_bound: float | None  # share that is synthetic even if the model detected all of it
     reason: str | None
-    documents: int  # scored documents it rests on
-    anchors: int  # known human documents it is calibrated on
+    documents: float  # weight of the documents; their number before mixing
+    scored: float  # of these, scored
+    anchors: float  # known human documents it is calibrated on
 
 
 class ScoreHistogram(TypedDict, total=False):

@@ -368,6 +368,16 @@ def test_warnings_are_loud_and_come_first(change: Any, level: str, title: str) -
     assert title in summary(report) or len(found) > 6
 
 
+def test_a_lower_bound_may_stand_alone() -> None:
+    alone = {"estimate": None, "low": 0.21, "high": None, "lower_bound": 0.21, "reason": "a lower bound only"}
+    report = {"synthetic": {"scored": 900, "anchors": 500, "prevalence": alone, "by_shard": {"a/b": alone}}}
+    text = Page(render(report)).text
+    assert "Share of synthetic text: at least 21% (a lower bound only)." in text
+    assert "a/b , at least 21%" in text.replace("a/b, ", "a/b , ")
+    assert "At least 21% of the scored text looks synthetic" in text and "Between" not in text
+    assert "at least 21% (a lower bound only)" in summary(report)
+
+
 def test_warnings_stand_before_everything_else(page: str) -> None:
     text = Page(page).text
     titles = [finding.title for finding in findings(sample())]
