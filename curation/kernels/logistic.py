@@ -5,13 +5,16 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def fit_kernel(buckets, ends, label, importance, group, order, rate, penalty, weights, squares, intercepts, bias):
-    """One pass of AdaGrad (Duchi et al. 2011) over the documents in `order`; the penalty acts on the features seen.
+def fit_kernel(
+    buckets, ends, label, importance, group, order, rate, penalty, weights, squares, intercepts, bias
+):
+    """One pass of AdaGrad (Duchi et al. 2011) over the documents in `order`; the penalty acts on the features
+    seen.
 
     A document is sum(weights[buckets]) / sqrt(features) + bias[0] + intercepts[group]. buckets int32, ends
-    int64[docs + 1], label float32[docs] in {0, 1}, importance float32[docs] (mean 1), group int32[docs] (-1: no
-    intercept). Changed in place: weights and squares float32, intercepts float64[groups, 2], bias float64[2]; the
-    second number of a pair is its sum of squared gradients.
+    int64[docs + 1], label float32[docs] in {0, 1}, importance float32[docs] (mean 1), group int32[docs] (-1:
+    no intercept). Changed in place: weights and squares float32, intercepts float64[groups, 2], bias
+    float64[2]; the second number of a pair is its sum of squared gradients.
     """
     for d in order:
         a, b = ends[d], ends[d + 1]

@@ -1,9 +1,9 @@
 """Hashed word n-gram features of tokens: buckets for training, and the linear score in one pass.
 
-A term is a word, a number (only its length counts) or a punctuation mark; a feature is a term or a pair of adjacent
-terms, hashed into 2^20 buckets (feature hashing, Weinberger et al. 2009). A long document is read through two windows,
-its beginning and its middle, whose scores are averaged, so that its score stays on the scale of the training crops.
-Sums are integers, so the score depends on nothing but the tokens.
+A term is a word, a number (only its length counts) or a punctuation mark; a feature is a term or a pair of
+adjacent terms, hashed into 2^20 buckets (feature hashing, Weinberger et al. 2009). A long document is read
+through two windows, its beginning and its middle, whose scores are averaged, so that its score stays on the
+scale of the training crops. Sums are integers, so the score depends on nothing but the tokens.
 """
 
 import numpy as np
@@ -63,9 +63,9 @@ def bucket_kernel(hashes, kinds, lengths, begin, end, buckets, ends):
 def score_kernel(hashes, kinds, lengths, offsets, weights, check, scales, least, logit, logit_check):
     """Score each document with both models in one pass over the tokens of its windows.
 
-    hashes uint64, kinds uint8, lengths uint8, offsets int64[docs + 1] as in `Tokens`; weights int8[2^20] of all
-    features, check int8[2^19] of the features in odd buckets only; scales float64[4]: scale and bias of each model;
-    least: words below which a score is NaN. Filled: logit and logit_check float32[docs].
+    hashes uint64, kinds uint8, lengths uint8, offsets int64[docs + 1] as in `Tokens`; weights int8[2^20] of
+    all features, check int8[2^19] of the features in odd buckets only; scales float64[4]: scale and bias of
+    each model; least: words below which a score is NaN. Filled: logit and logit_check float32[docs].
     """
     for d in range(len(offsets) - 1):
         first, last = offsets[d], offsets[d + 1]

@@ -1,0 +1,32 @@
+"""Detect synthetic text: score, calibrate on human anchors, label with abstention, and estimate shares."""
+
+from curation.synthetic.calibration import REASONS, Calibration, apply, as_dict, calibrate
+from curation.synthetic.detect import detect_synthetic
+from curation.synthetic.histogram import Anchors, anchor_state, empty_anchors, from_arrays, merge, to_arrays
+from curation.synthetic.model import MIN_WORDS, MODEL_VERSION, Model, load_model, save_model, score
+from curation.synthetic.prevalence import Passing, merge_passing, passing, prevalence
+
+__all__ = [
+    "MIN_WORDS",
+    "MODEL_VERSION",
+    "REASONS",
+    "Anchors",
+    "Calibration",
+    "Model",
+    "Passing",
+    "anchor_state",
+    "apply",
+    "as_dict",
+    "calibrate",
+    "detect_synthetic",
+    "empty_anchors",
+    "from_arrays",
+    "load_model",
+    "merge",
+    "merge_passing",
+    "passing",
+    "prevalence",
+    "save_model",
+    "score",
+    "to_arrays",
+]

@@ -1,9 +1,10 @@
 """From logits to probabilities and labels, by scores of text that is known to be human.
 
-A score carries an offset of its genre: the same threshold that is passed by 1 % of forum posts is passed by a third
-of learners' essays. Thresholds are therefore order statistics of human anchors of the same stratum (source and length
-bin). A stratum with too few anchors pools with its length bin, then with all, and without enough of any the model's
-own thresholds stand in, which were measured on sources left out of its training and promise nothing for a new one.
+A score carries an offset of its genre: the same threshold that is passed by 1 % of forum posts is passed by a
+third of learners' essays. Thresholds are therefore order statistics of human anchors of the same stratum
+(source and length bin). A stratum with too few anchors pools with its length bin, then with all, and without
+enough of any the model's own thresholds stand in, which were measured on sources left out of its training and
+promise nothing for a new one.
 """
 
 import math
@@ -33,12 +34,14 @@ BASES = ("stratum", "length", "all", "model")
 
 
 class Calibration(NamedTuple):
-    """Thresholds and medians for each logit kind k, stratum row r (sources, then any other source) and length l.
+    """Thresholds and medians for each logit kind k, stratum row r (sources, then any other source) and length
+    l.
 
-    fpr: the rate asked for; sources: names of rows 0..n-1 (row n: any other); threshold float64[k, r, l, rates] and
-    level float64[k, r, l, rates], the rate that each threshold truly has, over (fpr, *RATES); median float64[k, r, l];
-    count int64[k, r, l] anchors behind them; basis uint8[k, r, l] into BASES; slope, intercept float64[k];
-    tpr_median, tpr_low float64[k, rates]: detection rates over left-out sources; warnings: what to tell the user.
+    fpr: the rate asked for; sources: names of rows 0..n-1 (row n: any other); threshold float64[k, r, l,
+    rates] and level float64[k, r, l, rates], the rate that each threshold truly has, over (fpr, *RATES);
+    median float64[k, r, l]; anchors int64[k, r, l] behind them; basis uint8[k, r, l] into BASES; slope,
+    intercept float64[k]; tpr_median, tpr_low float64[k, rates]: detection rates over left-out sources;
+    warnings: what to tell the user.
     """
 
     fpr: float
@@ -46,7 +49,7 @@ class Calibration(NamedTuple):
     threshold: np.ndarray
     level: np.ndarray
     median: np.ndarray
-    count: np.ndarray
+    anchors: np.ndarray
     basis: np.ndarray
     slope: np.ndarray
     intercept: np.ndarray
@@ -63,9 +66,10 @@ def needed(fpr: float) -> int:
 def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
     """Thresholds at a false-positive rate of at most `fpr`, and the medians that anchor p.
 
-    The threshold of n anchors is their order statistic floor(fpr (n + 1)) from the top: a new human document of the
-    stratum passes it with at most that probability (split conformal, Papadopoulos et al. 2002). Raises ValueError
-    unless 0 < fpr < 0.5. With fewer anchors than `needed(fpr)` in a stratum, wider pools serve, and a warning says so.
+    The threshold of n anchors is their order statistic floor(fpr (n + 1)) from the top: a new human document
+    of the stratum passes it with at most that probability (split conformal, Papadopoulos et al. 2002). Raises
+    ValueError unless 0 < fpr < 0.5. With fewer anchors than `needed(fpr)` in a stratum, wider pools serve,
+    and a warning says so.
     """
     if not 0 < fpr < 0.5:
         raise ValueError(f"detect.fpr must lie between 0 and 0.5, not {fpr!r}")
@@ -84,10 +88,10 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
                 pools = (of_kind & of_source & of_length, of_kind & of_length, of_kind)
                 at = (kind, row, length)
                 for code, pool in enumerate(pools):
-                    n = int(anchors.count[pool].sum())
+                    n = int(anchors.number[pool].sum())
                     if n >= least:
                         value, order = anchors.value[pool], np.argsort(anchors.value[pool], kind="stable")
-                        cumulative = np.cumsum(anchors.count[pool][order])
+                        cumulative = np.cumsum(anchors.number[pool][order])
                         for r, rate in enumerate(rates):
                             allowed = int(np.floor(rate * (n + 1)))
                             threshold[at][r] = value[order][np.searchsorted(cumulative, n - allowed + 1)] * GRID
@@ -129,16 +133,18 @@ def apply(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(p float32[docs], label uint8[docs] into schema.LABELS, reason uint8[docs] into REASONS).
 
-    logit float32, words int, source str, gate uint8 (codes of `text.gate`), lang str (`en`, `other`, `und`), all
-    [docs]. p is the probability that a machine wrote the text if half of such texts were machine-written; it is NaN
-    where no probability can be given (too short to score, not prose, not English). `synthetic` is a logit above the
-    stratum's threshold; `human` one at or below it with p < HUMAN_BELOW; the rest is undetermined, with its reason.
+    logit float32, words int, source str, gate uint8 (codes of `text.gate`), lang str (`en`, `other`, `und`),
+    all [docs]. p is the probability that a machine wrote the text if half of such texts were machine-written;
+    it is NaN where no probability can be given (too short to score, not prose, not English). `synthetic` is a
+    logit above the stratum's threshold; `human` one at or below it with p < HUMAN_BELOW; the rest is
+    undetermined, with its reason.
     """
     words = np.asarray(words)
     gate, lang = np.asarray(gate), np.asarray(lang)
     scored = np.isfinite(logit)
     at = stratum_rows(calibration, source), length_bin(words)
-    score = np.where(scored, logit, 0.0).astype(np.float64)
+    # on the grid of the anchors, so that the threshold holds exactly
+    score = np.rint(np.where(scored, logit, 0.0).astype(np.float64) / GRID) * GRID
     odds = calibration.slope[0] * (score - calibration.median[0][at]) + calibration.intercept[0]
     p = 1 / (1 + np.exp(-np.clip(odds, -40, 40)))
     above = score > calibration.threshold[0][at][:, 0]
@@ -170,7 +176,8 @@ def stratum_rows(calibration: Calibration, source: np.ndarray) -> np.ndarray:
 
 
 def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) -> tuple[np.ndarray, float]:
-    """The model's thresholds at the rates (interpolated in log rate) and its human median, for a length bin."""
+    """The model's thresholds at the rates (interpolated in log rate) and its human median, for a length
+    bin."""
     stored = model.calibration[kind]
     values, middle = stored["thresholds"][length], stored["medians"][length]
     if values is None or middle is None:
@@ -180,13 +187,14 @@ def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) ->
     return np.where(np.array(rates) < FPR_GRID[0] * (1 - 1e-9), np.inf, found), float(middle)
 
 
-def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float) -> list[str]:
-    total = int(anchors.count[anchors.kind == 0].sum())
+def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float) ->
+list[str]:
+    total = int(anchors.number[anchors.kind == 0].sum())
     if total < least:
         return [
-            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in the "
-            f"reference or in trusted inputs; there are {total}. Labels use the shipped thresholds, measured on other "
-            "sources: expect several times that rate on essays and on non-native writing"
+            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in
+            the " f"reference or in trusted inputs; there are {total}. Labels use the shipped thresholds,
+            measured on other " "sources: expect several times that rate on essays and on non-native writing"
         ]
     pooled = [name for row, name in enumerate(sources) if (basis[row] != 0).all()]
     if not pooled:

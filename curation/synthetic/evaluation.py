@@ -1,4 +1,5 @@
-"""How well scores separate the classes, with intervals that resample clusters of documents, and what a model keeps of it.
+"""How well scores separate the classes, with intervals that resample clusters, and what a model keeps of
+that.
 
 Everything here is meant for scores of documents from sources that the scoring model never saw.
 """
@@ -29,6 +30,7 @@ class HeldOut(NamedTuple):
     words: np.ndarray
     cluster: np.ndarray
     key: np.ndarray
+    prose: np.ndarray
 
 
 def length_bin(words: np.ndarray) -> np.ndarray:
@@ -48,7 +50,9 @@ def weighted_auroc(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: n
     return float(wins.sum() / (u.sum() * v.sum()))
 
 
-def weighted_tpr(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray, fpr: float) -> float | None:
+def weighted_tpr(
+    human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray, fpr: float
+) -> float | None:
     """Share of synthetic documents above the order statistic floor(fpr (n + 1)) of the human ones.
 
     None where there are fewer than 1 / fpr - 1 human documents.
@@ -62,10 +66,13 @@ def weighted_tpr(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.
     return float(v[synthetic > human[order][place]].sum() / v.sum())
 
 
-def separation(logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)) -> dict:
+def separation(
+    logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)
+) -> dict:
     """AUROC and detection rates, each as [estimate, low, high] (95 %) or None, with the counts behind them.
 
-    Intervals come from a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), drawn by hash: 200 replicates.
+    Intervals come from a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), drawn by hash: 200
+    replicates.
     """
     scored = np.isfinite(logit)
     logit, label, cluster = logit[scored], label[scored], cluster[scored]
@@ -110,16 +117,18 @@ def source_quantile(value: np.ndarray, weight: np.ndarray, level: float) -> floa
 def measure(held_out: HeldOut) -> dict[str, Any]:
     """What the model keeps of the left-out scores, for each of logit and logit_check.
 
-    thresholds[length][fpr] over FPR_GRID and medians[length], the fallback without anchors, in which each human
-    source weighs n^1/2; slope and intercept of log odds on (logit - human median of the source and length), at
-    equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile of its own humans.
-    Missing values are None.
+    thresholds[length][fpr] over FPR_GRID and medians[length], the fallback without anchors, in which each
+    human source weighs n^1/2; slope and intercept of log odds on (logit - human median of the source and
+    length), at equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile
+    of its own humans. Missing values are None.
     """
-    return {name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")}
+    return {
+        name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")
+    }
 
 
 def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
-    usable = np.isfinite(logit) & (data.words >= LENGTHS[0])
+    usable = np.isfinite(logit) & data.prose & (data.words >= LENGTHS[0])
     human, bins = usable & (data.label == 0), length_bin(data.words)
     thresholds: list[list[float] | None] = []
     medians: list[float | None] = []
@@ -147,7 +156,8 @@ def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
 
 
 def _platt(data: HeldOut, logit: np.ndarray, usable: np.ndarray, bins: np.ndarray) -> tuple[float, float]:
-    """(slope, intercept) by Newton's method (Platt 1999) on folds with both classes, classes and folds equal."""
+    """(slope, intercept) by Newton's method (Platt 1999) on folds with both classes, classes and folds
+    equal."""
     shifted, label, weight = [], [], []
     for fold in sorted({str(f) for f in data.fold[usable]}):
         inside = usable & (data.fold == fold)
@@ -160,7 +170,8 @@ def _platt(data: HeldOut, logit: np.ndarray, usable: np.ndarray, bins: np.ndarra
                 label.append(np.repeat([0.0, 1.0], [len(h), len(s)]))
                 weight.append(np.repeat([0.5 / len(h), 0.5 / len(s)], [len(h), len(s)]))
     if not shifted:
-        return 1.0, -1.0  # too small a training set: log odds rise by 1 a unit, even at 1 above the human median
+        return 1.0, -1.0  # too small a training set: log odds rise by 1 a unit, even at 1 above the human
+        median
     x, y, w = np.concatenate(shifted), np.concatenate(label), np.concatenate(weight)
     design = np.stack([x, np.ones_like(x)], axis=1)
     beta = np.zeros(2)

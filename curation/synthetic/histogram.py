@@ -14,20 +14,25 @@ KINDS = ("logit", "logit_check")
 class Anchors(NamedTuple):
     """Counts of logits; rows are distinct and sorted by (kind, source, length, value).
 
-    kind uint8 into KINDS, source str, length uint8 into evaluation.LENGTHS, value int32 in units of GRID, count int64.
+    kind uint8 into KINDS, source str, length uint8 into evaluation.LENGTHS, value int32 in units of GRID,
+    number int64.
     """
 
     kind: np.ndarray
     source: np.ndarray
     length: np.ndarray
     value: np.ndarray
-    count: np.ndarray
+    number: np.ndarray
 
 
-def empty() -> Anchors:
+def empty_anchors() -> Anchors:
     """No anchors."""
     return Anchors(
-        np.zeros(0, np.uint8), np.zeros(0, np.str_), np.zeros(0, np.uint8), np.zeros(0, np.int32), np.zeros(0, np.int64)
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.str_),
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.int32),
+        np.zeros(0, np.int64),
     )
 
 
@@ -42,7 +47,9 @@ def anchor_state(
     names, lengths = np.asarray(source, dtype=np.str_), length_bin(np.asarray(words)).astype(np.uint8)
     for kind, scores in enumerate((logit, logit_check)):
         rows = np.flatnonzero(np.asarray(mask, bool) & np.isfinite(scores))
-        value = np.rint(np.clip(np.asarray(scores)[rows], -1e5, 1e5).astype(np.float64) / GRID).astype(np.int32)
+        value = np.rint(np.clip(np.asarray(scores)[rows], -1e5, 1e5).astype(np.float64) / GRID).astype(
+            np.int32
+        )
         one = np.ones(len(rows), np.int64)
         parts.append(Anchors(np.full(len(rows), kind, np.uint8), names[rows], lengths[rows], value, one))
     return merge(*parts)
@@ -51,16 +58,18 @@ def anchor_state(
 def merge(*states: Anchors) -> Anchors:
     """All anchors of the states; any order or grouping of merges gives equal arrays."""
     if not states:
-        return empty()
+        return empty_anchors()
     joined = Anchors(*(np.concatenate(parts) for parts in zip(*states, strict=True)))
     if not len(joined.kind):
-        return empty()
+        return empty_anchors()
     order = np.lexsort((joined.value, joined.length, joined.source, joined.kind))
-    kind, source, length, value, count = (part[order] for part in joined)
-    new = np.ones(len(kind), bool)
-    new[1:] = (np.diff(value) != 0) | (np.diff(length) != 0) | (source[1:] != source[:-1]) | (np.diff(kind) != 0)
+    kind, source, length, value, number = (part[order] for part in joined)
+    new = np.ones(len(number), bool)
+    new[1:] = (
+        (np.diff(value) != 0) | (np.diff(length) != 0) | (source[1:] != source[:-1]) | (np.diff(kind) != 0)
+    )
     first = np.flatnonzero(new)
-    return Anchors(kind[first], source[first], length[first], value[first], np.add.reduceat(count, first))
+    return Anchors(kind[first], source[first], length[first], value[first], np.add.reduceat(number, first))
 
 
 def to_arrays(anchors: Anchors) -> dict[str, np.ndarray]:
@@ -69,11 +78,12 @@ def to_arrays(anchors: Anchors) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Anchors:
-    """The state stored by `to_arrays`; raises ValueError naming an array that is missing or of another length."""
+    """The state stored by `to_arrays`; raises ValueError naming an array that is missing or of another
+    length."""
     missing = [name for name in Anchors._fields if name not in arrays]
     if missing:
         raise ValueError(f"detector anchors lack {', '.join(missing)}: build the reference profile again")
     if len({len(arrays[name]) for name in Anchors._fields}) != 1:
         raise ValueError("detector anchors differ in length: build the reference profile again")
-    like = empty()
+    like = empty_anchors()
     return Anchors(*(np.asarray(arrays[n], getattr(like, n).dtype.type) for n in Anchors._fields))

@@ -21,16 +21,18 @@ MIN_WORDS = 50
 
 _ARRAYS = {"weights": (np.int8, (BUCKETS,)), "check": (np.int8, (BUCKETS // 2,))}
 _KEYS = ("version", "tokeniser", "bits", "scales", "calibration", "training")
-_WAY_OUT = "make it again with `scripts/train_model` or `curation train-detector`, or use detect.model: shipped"
+_WAY_OUT = (
+    "make it again with `scripts/train_model` or `curation train-detector`, or use detect.model: shipped"
+)
 
 
 class Model(NamedTuple):
     """Two linear models over hashed n-grams and what is needed to read their scores.
 
     weights int8[2^20] over every feature; check int8[2^19] over the features in odd buckets only; scales
-    float64[4]: scale and bias of each; calibration: thresholds, slope and detection rates measured on sources left
-    out of training (see `training.measure`); training: what it was trained on; version: hex digest of the file,
-    for the hash that signals carry.
+    float64[4]: scale and bias of each; calibration: thresholds, slope and detection rates measured on sources
+    left out of training (see `training.measure`); training: what it was trained on; version: hex digest of
+    the file, for the hash that signals carry.
     """
 
     weights: np.ndarray
@@ -44,7 +46,8 @@ class Model(NamedTuple):
 def load_model(path: str | Path = "shipped") -> Model:
     """The model in a file, or the shipped one; read once per process and file state.
 
-    Raises ValueError, naming the file and the way out, when the file is missing, damaged or of another version.
+    Raises ValueError, naming the file and the way out, when the file is missing, damaged or of another
+    version.
     """
     file = SHIPPED if str(path) == "shipped" else Path(path)
     try:
@@ -74,14 +77,18 @@ def _load(path: str, size: int, modified: int) -> Model:
             )
     for name, (dtype, shape) in _ARRAYS.items():
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
-            raise ValueError(f"the detector model {path}: {name} is not {np.dtype(dtype)}{list(shape)}; {_WAY_OUT}")
+            raise ValueError(
+                f"the detector model {path}: {name} is not {np.dtype(dtype)}{list(shape)}; {_WAY_OUT}"
+            )
     digest = _digest(header, arrays)
     if header.get("sha256") != digest:
         raise ValueError(f"the detector model {path} does not match its checksum; {_WAY_OUT}")
     scales = np.array(header["scales"], np.float64)
     if scales.shape != (4,) or not np.isfinite(scales).all():
         raise ValueError(f"the detector model {path}: scales must be 4 finite numbers; {_WAY_OUT}")
-    return Model(arrays["weights"], arrays["check"], scales, header["calibration"], header["training"], digest)
+    return Model(
+        arrays["weights"], arrays["check"], scales, header["calibration"], header["training"], digest
+    )
 
 
 def save_model(path: str | Path, model: Model) -> Model:
@@ -114,9 +121,9 @@ def save_model(path: str | Path, model: Model) -> Model:
 def score(tokens: Tokens, model: Model, min_words: int = MIN_WORDS) -> tuple[np.ndarray, np.ndarray]:
     """(logit, logit_check) of each document, float32[docs]; NaN below `min_words` words.
 
-    A logit is sum(weight) / sqrt(features) + bias over hashed word 1-2-grams, averaged over the first 800 tokens
-    and, beyond 1,600, the 800 in the middle. It is comparable within a source and length, not between them: read it
-    through `calibrate` and `apply`.
+    A logit is sum(weight) / sqrt(features) + bias over hashed word 1-2-grams, averaged over the first 800
+    tokens and, beyond 1,600, the 800 in the middle. It is comparable within a source and length, not between
+    them: read it through `calibrate` and `apply`.
     """
     docs = len(tokens.offsets) - 1
     logit, check = np.empty(docs, np.float32), np.empty(docs, np.float32)

@@ -1,9 +1,11 @@
-"""Training of the synthetic-text model: crops, cell weights, source intercepts, and scores of left-out sources.
+"""Training of the synthetic-text model: crops, cell weights, source intercepts, and scores of left-out
+sources.
 
-A detector learns what differs between its classes, and in collected corpora much of that is not authorship: length,
-layout, topic. So every document is cropped to a random stretch of 50-420 words, layout never reaches the tokens, each
-cell (a source's domain and label) weighs n^-1/2, and every source that has both classes gets an intercept that only
-training sees, which takes up its share of each class. How good the model is, is only read from sources it never saw.
+A detector learns what differs between its classes, and in collected corpora much of that is not authorship:
+length, layout, topic. So every document is cropped to a random stretch of 50-420 words, layout never reaches
+the tokens, each cell (a source's domain and label) weighs n^-1/2, and every source that has both classes gets
+an intercept that only training sees, which takes up its share of each class. How good the model is, is only
+read from sources it never saw.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ from curation.kernels.score import BUCKETS, bucket_kernel
 from curation.kernels.tokens import WORD
 from curation.synthetic.evaluation import HeldOut, measure
 from curation.synthetic.model import Model
-from curation.text.tokens import Tokens, tokenise
+from curation.text.gate import ENGLISH, PROSE, gate
+from curation.text.tokens import Tokens, text_buffer, tokenise
 
 CROP = (50, 420)  # words of a training crop, log-uniform
 LEAST_WORDS = 40  # shorter documents are not trained on
@@ -29,7 +32,8 @@ FOLDS = 8  # most refits for the scores of left-out sources
 
 
 class Crops(NamedTuple):
-    """Training rows in canonical order: features buckets[ends[i]:ends[i+1]], label, cell, source and fold codes."""
+    """Training rows in canonical order: features buckets[ends[i]:ends[i+1]], label, cell, source and fold
+    codes."""
 
     buckets: np.ndarray
     ends: np.ndarray
@@ -40,6 +44,7 @@ class Crops(NamedTuple):
     words: np.ndarray
     key: np.ndarray
     cluster: np.ndarray
+    prose: np.ndarray  # English prose by the gate; the rest is trained on too, but not measured on
     names: list[str]  # of source codes
     folds: list[str]  # of fold codes
 
@@ -79,11 +84,13 @@ def prepare(table: pa.Table) -> Crops:
     """Validate the training table, crop each document and hash the features of the crops (see `train`)."""
     for name in ("text", "label"):
         if name not in table.column_names:
-            raise ValueError(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
+            raise ValueError(f"training needs a column {name!r}; the table has {',
+            '.join(table.column_names)}")
     label = np.array([-1 if v is None else v for v in table["label"].to_pylist()], object)
     wrong = sorted({repr(v) for v in label if v not in (0, 1)})
     if wrong:
-        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
+        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {',
+        '.join(wrong[:5])}")
     label = label.astype(np.float32)
     texts = table["text"].combine_chunks()
     if isinstance(texts, pa.ChunkedArray):  # more than 2 GB
@@ -97,7 +104,10 @@ def prepare(table: pa.Table) -> Crops:
     cell = np.array([f"{s}\t{d}\t{v:.0f}" for s, d, v in zip(source, domain, label, strict=True)])
     # canonical order, so that nothing depends on the order of the rows
     order = np.lexsort((cell, label, key))
-    tokens = tokenise(texts.take(pa.array(order)))
+    texts = texts.take(pa.array(order))
+    tokens = tokenise(texts)
+    gated = gate(tokens, *text_buffer(texts))
+    prose = (gated.code == PROSE) & (gated.lang == ENGLISH)
     begin, end, words = crop(tokens, key[order])
     kept = np.flatnonzero(words >= LEAST_WORDS)
     order = order[kept]
@@ -105,8 +115,8 @@ def prepare(table: pa.Table) -> Crops:
         count = int((label[order] == value).sum())
         if count < LEAST_DOCUMENTS:
             raise ValueError(
-                f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} words "
-                f"or more; the table has {count}"
+                f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS}
+                words " f"or more; the table has {count}"
             )
     buckets, ends = features(tokens, begin[kept], end[kept])
     sources, source_code = np.unique(source[order], return_inverse=True)
@@ -121,6 +131,7 @@ def prepare(table: pa.Table) -> Crops:
         words[kept],
         key[order],
         np.unique(cluster[order], return_inverse=True)[1],
+        prose[kept],
         [str(s) for s in sources],
         folds,
     )
@@ -154,7 +165,8 @@ def features(tokens: Tokens, begin: np.ndarray, end: np.ndarray) -> tuple[np.nda
 def odd_features(crops: Crops) -> Crops:
     """The crops with only the features in odd buckets, which are all that `logit_check` reads."""
     keep = (crops.buckets & 1) == 1
-    return crops._replace(buckets=crops.buckets[keep], ends=np.concatenate(([0], np.cumsum(keep)))[crops.ends])
+    return crops._replace(buckets=crops.buckets[keep], ends=np.concatenate(([0],
+    np.cumsum(keep)))[crops.ends])
 
 
 def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
@@ -180,7 +192,8 @@ def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def leave_out(crops: Crops, odd: Crops) -> HeldOut:
-    """Scores of every crop by models that never saw its fold; folds without which a class is missing stay NaN."""
+    """Scores of every crop by models that never saw its fold; folds without which a class is missing stay
+    NaN."""
     logit = np.full((2, len(crops.label)), np.nan, np.float32)
     for code in range(len(crops.folds)):
         rest, out = np.flatnonzero(crops.fold != code), np.flatnonzero(crops.fold == code)
@@ -191,7 +204,8 @@ def leave_out(crops: Crops, odd: Crops) -> HeldOut:
             logit[kind, out] = predict(view, out, weights, bias)
     names = np.array(crops.names)[crops.source]
     folds = np.array(crops.folds)[crops.fold]
-    return HeldOut(logit[0], logit[1], crops.label.astype(np.int8), names, folds, crops.words, crops.cluster, crops.key)
+    label = crops.label.astype(np.int8)
+    return HeldOut(logit[0], logit[1], label, names, folds, crops.words, crops.cluster, crops.key, crops.prose)
 
 
 def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
@@ -204,7 +218,8 @@ def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) ->
 
 
 def quantise(weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """(int8 weights, scale): round to 127 steps of the 99.99th percentile of the magnitudes in use, and clip."""
+    """(int8 weights, scale): round to 127 steps of the 99.99th percentile of the magnitudes in use, and
+    clip."""
     used = np.abs(weights[weights != 0])
     top = float(np.quantile(used, 0.9999)) if len(used) else 1.0
     return np.clip(np.rint(weights / top * 127), -127, 127).astype(np.int8), top / 127
@@ -214,14 +229,16 @@ def _uniform(key: np.ndarray, salt: int) -> np.ndarray:
     return mix64_array(key + np.uint64(salt * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)) / 2.0**64
 
 
-def _text_column(table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None) -> np.ndarray:
+def _text_column(table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None) ->
+np.ndarray:
     if name in table.column_names:
         return np.array(["" if v is None else str(v) for v in table[name].to_pylist()])
     return values if values is not None else np.full(table.num_rows, default)
 
 
 def _folds(fold: np.ndarray, key: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Fold names and codes: as given; joined by hash beyond 8; by hash of the document when there is only one."""
+    """Fold names and codes: as given; joined by hash beyond 8; by hash of the document when there is only
+    one."""
     names, codes = np.unique(fold, return_inverse=True)
     if len(names) == 1:
         return [f"random-{i}" for i in range(4)], (mix64_array(key) >> np.uint64(62)).astype(np.int64)
