@@ -50,7 +50,7 @@ def share(found: Any) -> str:
         return "<0.1%" if percent > 0 else ">-0.1%"
     if 99.9 < percent < 100:
         return ">99.9%"
-    return f"{percent:.0f}%" if percent == round(percent) else f"{percent:.1f}%"
+    return f"{percent:.1f}".removesuffix(".0") + "%"
 
 
 def value(found: Any) -> str:

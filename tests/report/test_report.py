@@ -424,7 +424,15 @@ def test_the_sample_has_the_documented_structure() -> None:
 
 @pytest.mark.parametrize(
     ("found", "text"),
-    [(0, "0%"), (0.0004, "<0.1%"), (0.5, "50%"), (0.123, "12.3%"), (0.99999, ">99.9%"), (1, "100%")]
+    [
+        (0, "0%"),
+        (0.0004, "<0.1%"),
+        (0.5, "50%"),
+        (0.28, "28%"),
+        (0.123, "12.3%"),
+        (0.99999, ">99.9%"),
+        (1, "100%"),
+    ]
     + [(None, "not known"), (math.nan, "not known"), (True, "not known")],
 )
 def test_shares(found: Any, text: str) -> None:
