@@ -1,0 +1,317 @@
+"""Entropy balancing as a sequence of pure steps over exact, mergeable sums.
+
+The weights are the closest in Kullback-Leibler divergence to a base measure q, with mean 1 and none above `cap`, for
+which the mean of every feature is within `slack` standard errors of the reference's mean:
+
+    w_i = min(cap, q_i exp(offset + b . x_i))
+
+(Hainmueller 2012 for balancing, Wang and Zubizarreta 2020 for the tolerance; the cap is an I-projection, Csiszar 1975.)
+The dual is convex in (offset, b): mean potential - offset - b . t + slack * sum se_j |b_j|. A Newton step needs only
+sums over documents, so a host makes a step from one reduction:
+
+    solution = solve_reservoir(reservoir, targets, errors, ...)
+    for _ in range(passes - 1):
+        sums = merge of pass_sums(matrix, q, solution) over all batches
+        solution = newton_step(sums, targets, errors, solution)
+    sums = merge of pass_sums(matrix, q, solution, second=False)
+    solution = finish(sums, targets, errors, solution)
+    weights(matrix, q, solution)
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curation.kernels import moments
+from curation.mixing.reservoir import Reservoir
+
+NORM_LIMIT = 50.0  # a longer coefficient vector means that no weighting reaches the targets
+OFF_TARGET = 3.0  # standard errors beyond which a feature is called unreachable
+MOST_SLACK = 64.0  # factor on the slack at which balancing gives up
+ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
+SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
+_RIDGE = 1e-6
+_TOLERANCE = 1e-7  # decrease of the dual that is noise of the rounded weights
+_WEIGHT_BITS = 20
+_FIRST_ROWS = 4096
+
+
+class Sums(NamedTuple):
+    """Exact sums of one pass. Every array merges by addition; weights count in `UNITS` parts of the cap."""
+
+    count: np.ndarray  # int64[3]: documents with a base weight, capped documents, documents of weight zero
+    mass: np.ndarray  # int64[3]: units, units below the cap, squared units
+    first: np.ndarray  # int64[2, d] limbs: units * feature, 2^-10
+    first_free: np.ndarray  # int64[2, d] limbs: the same below the cap
+    second: np.ndarray  # int64[2, d, d] limbs, below the cap, 2^-20; int64[2, 0, 0] when not asked for
+    value: np.ndarray  # int64[2] limbs: potential, 2^-32 of the cap
+
+
+class Solution(NamedTuple):
+    """A point of the dual; plain numbers, so it goes through pickle and `to_json` unchanged."""
+
+    b: tuple[float, ...]  # one coefficient a feature
+    offset: float  # minus the logarithm of the normaliser
+    cap: float  # largest weight, in multiples of the mean
+    slack: float  # standard errors allowed, as asked for
+    relaxed: float  # standard errors allowed now
+    scale: float = 1.0  # last correction of the weights below the cap, so that the mean is 1
+    status: str = "started"  # started, moving, converged, relaxed, unreachable or unchanged; see `finish`
+    reason: str | None = None
+    imbalance: tuple[float, ...] = ()  # weighted mean minus target, in standard errors, at the last finished pass
+    attained: tuple[float, ...] = ()  # weighted mean of every feature at the last finished pass
+    unreachable: tuple[int, ...] = ()  # features more than three standard errors off
+    ess: float | None = None  # effective documents, (sum w)^2 / sum w^2
+    accepted: tuple[float, ...] = ()  # offset and b of the last accepted point
+    dual: float | None = None  # its dual value
+    history: tuple[tuple[float, ...], ...] = ()  # by pass: dual, largest imbalance, norm of b, slack
+
+
+def start(features: int, cap: float, slack: float) -> Solution:
+    """The point at which weights are the base measure itself (below the cap). Raises ValueError for a cap of at most 1."""
+    if not cap > 1:
+        raise ValueError(f"mix.cap must be above 1, not {cap}: weights have mean 1")
+    if not slack >= 0:
+        raise ValueError(f"mix.slack must be at least 0, not {slack}")
+    return Solution((0.0,) * features, 0.0, float(cap), float(slack), float(slack))
+
+
+def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: bool = True) -> Sums:
+    """The exact sums of one batch at `solution`: matrix float64[docs, d] on the grid, q float64[docs].
+
+    Any partition of the documents gives the same totals, bit for bit. `second=False` leaves out the second moments,
+    which only `newton_step` needs.
+    """
+    units = np.zeros(len(matrix))
+    free = np.zeros(len(matrix))
+    matrix = np.ascontiguousarray(matrix, np.float64)
+    base = np.ascontiguousarray(q, np.float64)
+    high, low, capped = moments.tilt(matrix, np.array(solution.b), solution.offset, base, solution.cap, units, free)
+    whole = units.astype(np.int64)
+    return Sums(
+        np.array([np.count_nonzero(base > 0), capped, np.count_nonzero((base > 0) & (units == 0))], np.int64),
+        np.array([whole.sum(), free.astype(np.int64).sum(), (whole * whole).sum()], np.int64),
+        moments.first_moments(matrix, units),
+        moments.first_moments(matrix, free),
+        moments.second_moments(matrix, free) if second else np.zeros((2, 0, 0), np.int64),
+        moments.carry(np.array([high, low], np.int64)),
+    )
+
+
+def merge(a: Sums, b: Sums) -> Sums:
+    """The sums over the documents of both, in canonical limbs."""
+    return Sums(a.count + b.count, a.mass + b.mass, *(moments.carry(x + y) for x, y in zip(a[2:], b[2:], strict=True)))
+
+
+def empty_sums(features: int, second: bool = True) -> Sums:
+    """The sums of no documents."""
+    d = features if second else 0
+    return Sums(
+        np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros((2, features), np.int64),
+        np.zeros((2, features), np.int64), np.zeros((2, d, d), np.int64), np.zeros(2, np.int64),
+    )  # fmt: skip
+
+
+def solve_reservoir(
+    reservoir: Reservoir, targets: np.ndarray, errors: np.ndarray, *, cap: float = 20.0, slack: float = 1.0
+) -> Solution:
+    """A first solution from a hash sample of the documents, by damped Newton steps with an l1 penalty.
+
+    targets and errors float64[d]: the reference's means and their standard errors. When no weighting of the sample
+    comes within `slack` standard errors (the coefficients grow beyond a norm of 50), the tolerance is doubled until one
+    does; `relaxed` says where that ended. An empty sample gives the base measure and status `unchanged`.
+    """
+    first = start(len(targets), cap, slack)
+    if len(reservoir.q) == 0:
+        return first._replace(status="unchanged", reason="no document has a base weight inside the reference's coverage")
+    matrix = reservoir.features.astype(np.float64)
+    few = min(len(matrix), _FIRST_ROWS)
+    goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
+    level, near, reached = slack, first, False
+    while not reached and level <= MOST_SLACK * max(slack, 1.0):  # cheap steps on a prefix, itself a hash sample
+        near, reached = _descend(matrix[:few], reservoir.q[:few], goal, first._replace(relaxed=level))
+        level = level if reached else max(2 * level, 1.0)
+    if not reached:
+        near = first
+    if few == len(matrix) and reached:
+        return near._replace(dual=None, accepted=())
+    for relaxed in (slack, level, 2 * level, 4 * level) if reached else (slack,):
+        solution, reached = _descend(matrix, reservoir.q, goal, near._replace(relaxed=relaxed))
+        if reached:
+            return solution._replace(dual=None, accepted=())
+        near = first
+    flat, _ = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
+    reason = f"no weighting of the sample comes within {level:g} standard errors of the reference"
+    return first._replace(offset=flat.offset, relaxed=math.inf, status="unreachable", reason=reason)
+
+
+class Goal(NamedTuple):
+    """What to match: float64[d] targets and the standard errors of the reference, floored."""
+
+    targets: np.ndarray
+    errors: np.ndarray
+
+
+def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) -> tuple[Solution, bool]:
+    """Newton steps with backtracking on documents in memory, and whether they reached the optimum."""
+    for _ in range(30):
+        sums = pass_sums(matrix, q, solution)
+        value = dual_value(sums, goal, solution)
+        step, decrease = _direction(sums, goal, solution)
+        if decrease < _TOLERANCE:
+            return solution, True
+        length = 1.0
+        for _ in range(12):
+            trial = _move(solution, step, length)
+            low = dual_value(pass_sums(matrix, q, trial, second=False), goal, trial)
+            if low <= value - 1e-3 * length * decrease:
+                break
+            length /= 2
+        else:
+            return solution, decrease < 1e-3  # noqa: PLR2004  the rounded weights leave nothing to gain
+        solution = trial
+        if _norm(solution) > NORM_LIMIT:
+            return solution, False
+    return solution, decrease < 1e-3  # noqa: PLR2004
+
+
+def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
+    """The next point of the dual from the exact sums at `solution`.
+
+    A point whose exact dual value is above that of the last accepted one is taken back halfway; one whose coefficients
+    leave the norm of 50 doubles the tolerance and starts again from the base measure.
+    """
+    if solution.status == "unchanged" or math.isinf(solution.relaxed) or int(sums.count[0]) == 0:
+        return solution
+    goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
+    value = dual_value(sums, goal, solution)
+    if solution.dual is not None and value > solution.dual + _TOLERANCE:
+        here = np.array([solution.offset, *solution.b])
+        half = (here + np.array(solution.accepted)) / 2
+        return solution._replace(offset=float(half[0]), b=tuple(half[1:].tolist()), status="moving")
+    step, decrease = _direction(sums, goal, solution)
+    moved = _move(solution, step, 1.0)
+    if _norm(moved) > NORM_LIMIT:
+        fresh = start(len(targets), solution.cap, solution.slack)
+        return fresh._replace(relaxed=max(2 * solution.relaxed, 1.0), status="moving", history=solution.history)
+    worst = _imbalance(sums, goal)
+    record = (value, float(np.abs(worst).max(initial=0.0)), _norm(solution), solution.relaxed)
+    return moved._replace(
+        accepted=(solution.offset, *solution.b),
+        dual=value,
+        status="converged" if decrease < _TOLERANCE else "moving",
+        history=(*solution.history, record),
+    )
+
+
+def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
+    """The solution with what the last pass measured: imbalance, unreachable features, effective documents.
+
+    Status: `converged` within the tolerance asked for, `relaxed` within a larger one, `unreachable` when a feature
+    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` without documents.
+    """
+    n, mass, free = int(sums.count[0]), int(sums.mass[0]), int(sums.mass[1])
+    if solution.status == "unchanged" or n == 0 or mass == 0:
+        return solution._replace(status="unchanged", reason=solution.reason or "no document has a base weight")
+    goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
+    unit = solution.cap / moments.UNITS
+    wanted = n / unit - (mass - free)
+    scale = wanted / free if free > 0 and wanted > 0 else 1.0
+    capped = moments.to_float(sums.first, moments.GRID) - moments.to_float(sums.first_free, moments.GRID)
+    total = mass - free + scale * free
+    attained = (capped + scale * moments.to_float(sums.first_free, moments.GRID)) / total
+    off = (attained - goal.targets) / goal.errors
+    bound = max(OFF_TARGET, 1.5 * solution.slack)
+    unreachable = tuple(int(j) for j in np.flatnonzero(np.abs(off) > bound))
+    status = "unreachable" if unreachable else "relaxed" if solution.relaxed > solution.slack else "converged"
+    reason = solution.reason
+    if unreachable and reason is None:
+        reason = f"{len(unreachable)} features stay more than {bound:g} standard errors from the reference"
+    value = dual_value(sums, goal, solution) if math.isfinite(solution.relaxed) else math.nan
+    record = (value, float(np.abs(off).max(initial=0.0)), _norm(solution), solution.relaxed)
+    history = solution.history if math.isnan(value) else (*solution.history, record)
+    return solution._replace(
+        scale=float(scale),
+        status=status,
+        reason=reason,
+        imbalance=tuple(off.tolist()),
+        attained=tuple(attained.tolist()),
+        unreachable=unreachable,
+        ess=mass * mass / int(sums.mass[2]),
+        history=history,
+    )
+
+
+def weights(matrix: np.ndarray, q: np.ndarray, solution: Solution) -> np.ndarray:
+    """float64[docs]: the weights at a finished solution, multiples of 2^-20 of the cap, 0 where q is not above 0."""
+    shares = np.zeros(len(matrix))
+    moments.tilted_shares(
+        np.ascontiguousarray(matrix, np.float64), np.array(solution.b), solution.offset,
+        np.ascontiguousarray(q, np.float64), solution.cap, shares,
+    )  # fmt: skip
+    shares = np.where(shares < 1.0, np.minimum(shares * solution.scale, 1.0), 1.0)
+    return np.rint(shares * (1 << _WEIGHT_BITS)) / (1 << _WEIGHT_BITS) * solution.cap
+
+
+def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
+    """The dual at the point where the sums were taken, a document; what a step must not increase."""
+    b = np.array(solution.b)
+    potential = float(moments.to_float(sums.value, moments.VALUE)) * solution.cap / int(sums.count[0])
+    penalty = solution.relaxed * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
+    return potential - solution.offset - _sum(b * goal.targets) + penalty
+
+
+def to_json(solution: Solution) -> dict[str, Any]:
+    """Plain values for JSON; numbers survive the round trip exactly. Infinite tolerance becomes null."""
+    values = solution._asdict()
+    values["relaxed"] = solution.relaxed if math.isfinite(solution.relaxed) else None
+    return values
+
+
+def from_json(values: dict[str, Any]) -> Solution:
+    """The solution that `to_json` wrote, also after a trip through JSON text."""
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain["history"] = tuple(tuple(record) for record in values["history"])
+    plain["relaxed"] = math.inf if values["relaxed"] is None else values["relaxed"]
+    return Solution(**plain)
+
+
+def _direction(sums: Sums, goal: Goal, solution: Solution) -> tuple[np.ndarray, float]:
+    """Proximal Newton step of (offset, b) and the decrease of the dual that it promises."""
+    n = int(sums.count[0])
+    unit = solution.cap / moments.UNITS / n
+    d = len(goal.targets)
+    b = np.array(solution.b)
+    hessian = np.empty((d + 1, d + 1))
+    hessian[0, 0] = int(sums.mass[1]) * unit
+    hessian[0, 1:] = hessian[1:, 0] = moments.to_float(sums.first_free, moments.GRID) * unit
+    hessian[1:, 1:] = moments.to_float(sums.second, 2 * moments.GRID) * unit
+    inner = np.arange(1, d + 1)
+    hessian[inner, inner] += _RIDGE
+    gradient = np.empty(d + 1)
+    gradient[0] = int(sums.mass[0]) * unit - 1.0
+    gradient[1:] = moments.to_float(sums.first, moments.GRID) * unit - goal.targets + _RIDGE * b
+    penalty = np.concatenate([[0.0], solution.relaxed * goal.errors])
+    at = np.concatenate([[solution.offset], b])
+    step = moments.lasso_step(hessian, gradient, at, penalty, 400, 1e-6)
+    decrease = -_sum(gradient * step) - _sum(penalty * (np.abs(at + step) - np.abs(at)))
+    return step, decrease
+
+
+def _move(solution: Solution, step: np.ndarray, length: float) -> Solution:
+    b = np.array(solution.b) + length * step[1:]
+    return solution._replace(offset=float(solution.offset + length * step[0]), b=tuple(b.tolist()))
+
+
+def _imbalance(sums: Sums, goal: Goal) -> np.ndarray:
+    mean = moments.to_float(sums.first, moments.GRID) / max(int(sums.mass[0]), 1)
+    return (mean - goal.targets) / goal.errors
+
+
+def _norm(solution: Solution) -> float:
+    return math.sqrt(math.fsum(x * x for x in solution.b))
+
+
+def _sum(values: np.ndarray) -> float:
+    return math.fsum(values.tolist())  # correctly rounded, so independent of how NumPy would have split it

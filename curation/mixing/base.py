@@ -1,0 +1,98 @@
+"""The base measure: what a document weighs before any balancing.
+
+q = duplicates * human * source, where duplicates = cluster size ^ gamma on the survivor of a cluster (0 on the others;
+SoftDeDup's idea, He et al. 2024), human = (1 - p)^kappa brought to mean 1 inside each (source, gate class) and never
+below .05 (kappa = 10 is Drayson et al. 2024's resampling), and source = the user's multiplier. A document without a
+verdict has human factor 1. The mean inside each stratum keeps a detector that dislikes one source or genre as a whole
+from emptying it.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FACTOR_FLOOR = 0.05
+LARGEST = 1000.0  # bound on a base weight, so that sums of them are exact
+_BITS = 30
+
+#: documents with a verdict and the sum of their human factors in 2^-30, by "source\0gate class"; merges by addition
+HumanSums = dict[str, tuple[int, int]]
+
+
+class Base(NamedTuple):
+    """float64[docs] each: the base measure, and the same without the human factor (used where nothing is reweighted)."""
+
+    q: np.ndarray
+    plain: np.ndarray
+
+
+def human_sums(signals: pa.RecordBatch, p: pa.Array, weighed: np.ndarray, kappa: float) -> HumanSums:
+    """The sums of (1 - p)^kappa by (source, gate class) over the documents where bool[docs] `weighed` holds.
+
+    p float32 or float64[docs], null without a verdict. Reads `source` and `gate`.
+    """
+    raw, judged = _raw(p, kappa)
+    judged &= weighed
+    codes, names = _strata(signals)
+    fixed = np.rint(raw * (1 << _BITS)).astype(np.int64)
+    counts = np.bincount(codes[judged], minlength=len(names))
+    totals = np.zeros(len(names), np.int64)
+    np.add.at(totals, codes[judged], fixed[judged])
+    return {name: (int(counts[i]), int(totals[i])) for i, name in enumerate(names) if counts[i]}
+
+
+def human_merge(a: HumanSums, b: HumanSums) -> HumanSums:
+    """The sums over the documents of both."""
+    none = (0, 0)
+    return {k: (a.get(k, none)[0] + b.get(k, none)[0], a.get(k, none)[1] + b.get(k, none)[1]) for k in sorted({*a, *b})}
+
+
+def base_measure(
+    signals: pa.RecordBatch,
+    p: pa.Array,
+    cluster_size: np.ndarray,
+    sums: HumanSums,
+    *,
+    kappa: float = 1.0,
+    gamma: float = 0.0,
+    multipliers: Mapping[str, float] | None = None,
+) -> Base:
+    """The base measure of a batch.
+
+    p as in `human_sums`; cluster_size int64[docs], 0 for documents that are not kept; sums over all documents.
+    """
+    raw, judged = _raw(p, kappa)
+    codes, names = _strata(signals)
+    mean = np.array([_mean(sums.get(name, (0, 0))) for name in names])
+    factor = np.ones(len(raw))
+    factor[judged] = np.maximum(raw[judged] / mean[codes[judged]], FACTOR_FLOOR)
+    size = np.asarray(cluster_size, np.float64)
+    plain = np.where(size > 0, np.maximum(size, 1.0) ** gamma, 0.0)
+    sources = signals.column("source").to_pylist()
+    if multipliers:
+        plain *= np.array([multipliers.get(source, 1.0) for source in sources], np.float64)
+    plain = np.clip(plain, 0.0, LARGEST)
+    return Base(np.clip(plain * factor, 0.0, LARGEST), plain)
+
+
+def _mean(sums: tuple[int, int]) -> float:
+    count, total = sums
+    return total / count / (1 << _BITS) if total > 0 else 1.0
+
+
+def _raw(p: pa.Array, kappa: float) -> tuple[np.ndarray, np.ndarray]:
+    values = p.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    judged = np.isfinite(values)
+    human = np.clip(1.0 - np.where(judged, values, 0.0), 0.0, 1.0)
+    # powers on a grid of inputs and a float64 pow of scalars: the same value wherever a document stands in a batch
+    return np.array([h**kappa for h in human.tolist()], np.float64), judged
+
+
+def _strata(signals: pa.RecordBatch) -> tuple[np.ndarray, list[str]]:
+    source = pc.fill_null(signals.column("source").cast(pa.string()), "")
+    gate = pc.fill_null(signals.column("gate").cast(pa.string()), "")
+    coded = pc.binary_join_element_wise(source, gate, "\0").dictionary_encode()
+    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()

@@ -1,0 +1,210 @@
+"""The features that mixing balances, and those that it never touches, from the columns of signals.
+
+Balanced, in order: the 16 style scalars standardised, their 136 products (so covariance is balanced with the means),
+64 function words and 128 hashed n-gram bins as shares of the counted n-grams, the detector logit and its centred
+square, and two tail indicators. Held out: the other 128 bins and the shares of some style markers.
+
+Every feature is rounded to 2^-10 and clipped, so that the sums in kernels/moments.py are exact.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from curation import schema
+from curation.kernels import moments
+from curation.kernels.features import CORE_NAMES, STYLE_NAMES
+
+CLIP = 6.5  # standardised scalars: their products stay below the limit of every feature
+TAIL_MEAN_SQUARE = 2.0  # a document whose mean squared scalar is beyond this is in the tail
+TAIL_SINGLE = 3.0  # so is one with a single scalar beyond this
+SD_FLOOR_SHARE = 2e-4  # without a floor, near-constant shares blow up any second moment
+SD_FLOOR_SCALAR = 1e-4
+
+#: markers that no scalar of `core` is made of: measured, never balanced
+HELD_OUT_STYLE = (
+    "semicolons", "colons", "questions", "exclamations", "parentheses", "dashes", "hedges", "contrasts",
+    "self_corrections", "scaffolds", "first_person", "second_person", "modals", "additives", "intensifiers",
+    "contractions",
+)  # fmt: skip
+_HELD_OUT_COLUMNS = [STYLE_NAMES.index(name) for name in HELD_OUT_STYLE]
+
+_CORE = slice(0, schema.CORE)
+_WORDS = slice(_CORE.stop, _CORE.stop + schema.WORDS)
+_BINS = slice(_WORDS.stop, _WORDS.stop + schema.BINS)
+_STYLE = slice(_BINS.stop, _BINS.stop + schema.STYLE)
+_LOGIT = slice(_STYLE.stop, _STYLE.stop + 1)
+RAW = _LOGIT.stop  # raw features that are standardised
+
+_PAIRS = np.triu_indices(schema.CORE)
+#: number of balanced features
+FEATURES = schema.CORE + len(_PAIRS[0]) + schema.WORDS + schema.BINS_BALANCED + 2 + 2
+#: number of features that are only measured
+HELD_OUT = schema.BINS_HELD_OUT + len(HELD_OUT_STYLE)
+#: columns of the design matrix that hold the standardised scalars
+CORE_COLUMNS = slice(0, schema.CORE)
+#: columns that hold the detector logit and its centred square
+LOGIT_COLUMNS = slice(FEATURES - 4, FEATURES - 2)
+
+#: names of the columns of `design_matrix`, in order
+FEATURE_NAMES = (
+    *CORE_NAMES,
+    *(f"{CORE_NAMES[a]} * {CORE_NAMES[b]}" for a, b in zip(*_PAIRS, strict=True)),
+    *(f"function word {i}" for i in range(schema.WORDS)),
+    *(f"n-gram bin {i}" for i in range(schema.BINS_BALANCED)),
+    "detector logit",
+    "detector logit squared",
+    "tail: mean square",
+    "tail: one scalar",
+)
+#: names of the columns of `held_out_matrix`, in order
+HELD_OUT_NAMES = (*(f"n-gram bin {i}" for i in range(schema.BINS_BALANCED, schema.BINS)), *HELD_OUT_STYLE)
+
+# raw values are summed as integers below 2^31: scalars and logits to 2^-19 within 4096, shares to 2^-30
+_BITS = np.full(RAW, 30)
+_BITS[_CORE] = 19
+_BITS[_LOGIT] = 19
+
+
+class Standard(NamedTuple):
+    """Mean and standard deviation of every raw feature; a deviation of 0 switches the feature off."""
+
+    mean: np.ndarray  # float64[RAW]
+    sd: np.ndarray  # float64[RAW]
+
+
+class StandardState(NamedTuple):
+    """Mergeable exact sums behind a `Standard`: every array merges by addition."""
+
+    count: np.ndarray  # int64[RAW], documents that have the feature
+    total: np.ndarray  # int64[2, RAW] limbs
+    squares: np.ndarray  # int64[2, RAW] limbs
+
+
+def standard_update(signals: pa.RecordBatch, rows: np.ndarray) -> StandardState:
+    """The exact sums of the raw features of the documents where bool[docs] `rows` holds."""
+    raw = _raw(signals)[rows]
+    known = np.isfinite(raw)
+    fixed = np.where(known, raw, 0.0) * np.exp2(_BITS)
+    fixed = np.rint(np.clip(fixed, -(2.0**31 - 1), 2.0**31 - 1)).astype(np.int64)
+    squares = fixed * fixed
+    return StandardState(
+        known.sum(0),
+        moments.carry(moments.limbs(fixed).sum(1)),
+        moments.carry(moments.limbs(squares).sum(1)),
+    )
+
+
+def standard_merge(a: StandardState, b: StandardState) -> StandardState:
+    """The sums over the documents of both."""
+    return StandardState(a.count + b.count, moments.carry(a.total + b.total), moments.carry(a.squares + b.squares))
+
+
+def standard_result(state: StandardState) -> Standard:
+    """Mean and floored standard deviation; 0 where fewer than two documents or no variance were seen."""
+    mean = np.zeros(RAW)
+    sd = np.zeros(RAW)
+    for j in range(RAW):
+        n = int(state.count[j])
+        if n == 0:
+            continue
+        total = (int(state.total[0, j]) << 32) + int(state.total[1, j])
+        squares = (int(state.squares[0, j]) << 32) + int(state.squares[1, j])
+        unit = 1 << int(_BITS[j])
+        mean[j] = total / (n * unit)
+        spread = squares * n - total * total  # exact: n^2 times the variance
+        if n > 1 and spread > 0:
+            floor = SD_FLOOR_SCALAR if _BITS[j] == 19 else SD_FLOOR_SHARE  # noqa: PLR2004
+            sd[j] = max((spread / (n * n)) ** 0.5 / unit, floor)
+    return Standard(mean, sd)
+
+
+def design_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
+    """float64[docs, FEATURES]: the balanced features of every document, multiples of 2^-10 of at most 45.
+
+    Reads `core`, `words`, `bins` and `logit`. A missing scalar or logit counts as the reference's mean, and the square
+    of a logit is centred, so a document without a score neither helps nor hinders that balance. A document without
+    counted n-grams has mean shares. Raises ValueError when a column is missing or has the wrong width.
+    """
+    z = _standardise(_raw(signals), standard)
+    core = moments_grid(np.clip(z[:, _CORE], -CLIP, CLIP))
+    live = standard.sd[_CORE] > 0
+    logit = np.clip(z[:, _LOGIT], -CLIP, CLIP)
+    scored = ~signals.column("logit").is_null().to_numpy(zero_copy_only=False)
+    scored &= np.isfinite(signals.column("logit").fill_null(0).to_numpy(zero_copy_only=False))
+    scored &= bool(standard.sd[_LOGIT][0] > 0)
+    matrix = np.empty((len(z), FEATURES))
+    matrix[:, CORE_COLUMNS] = core
+    at = schema.CORE
+    np.multiply(core[:, _PAIRS[0]], core[:, _PAIRS[1]], out=matrix[:, at : at + len(_PAIRS[0])])
+    at += len(_PAIRS[0])
+    matrix[:, at : at + schema.WORDS] = z[:, _WORDS]
+    at += schema.WORDS
+    matrix[:, at : at + schema.BINS_BALANCED] = z[:, _BINS][:, : schema.BINS_BALANCED]
+    at += schema.BINS_BALANCED
+    matrix[:, at] = logit[:, 0]
+    matrix[:, at + 1] = np.where(scored, logit[:, 0] ** 2 - 1.0, 0.0)
+    matrix[:, at + 2] = (core**2).sum(1) > TAIL_MEAN_SQUARE * max(int(live.sum()), 1)
+    matrix[:, at + 3] = (np.abs(core) > TAIL_SINGLE).any(1)
+    return moments_grid(matrix)
+
+
+def held_out_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
+    """float64[docs, HELD_OUT]: features that no weight is ever fitted to, standardised and on the same grid."""
+    z = _standardise(_raw(signals), standard)
+    bins = z[:, _BINS][:, schema.BINS_BALANCED :]
+    return moments_grid(np.concatenate([bins, z[:, _STYLE][:, _HELD_OUT_COLUMNS]], axis=1))
+
+
+def moments_grid(values: np.ndarray) -> np.ndarray:
+    """`values` clipped to the limit of a feature and rounded to 2^-10, in place where it can be."""
+    np.clip(values, -moments.LIMIT, moments.LIMIT, out=values)
+    values *= 1 << moments.GRID
+    np.rint(values, out=values)
+    values /= 1 << moments.GRID
+    return values
+
+
+def _standardise(raw: np.ndarray, standard: Standard) -> np.ndarray:
+    scale = np.divide(1.0, standard.sd, out=np.zeros(RAW), where=standard.sd > 0)
+    raw -= standard.mean
+    raw *= scale
+    np.nan_to_num(raw, copy=False, nan=0.0, posinf=moments.LIMIT, neginf=-moments.LIMIT)
+    return raw
+
+
+def _raw(signals: pa.RecordBatch) -> np.ndarray:
+    """float64[docs, RAW]; NaN where a document lacks the feature."""
+    raw = np.full((signals.num_rows, RAW), np.nan)
+    raw[:, _CORE] = fixed_width(signals, "core", schema.CORE)
+    bins = fixed_width(signals, "bins", schema.BINS)
+    counted = bins.sum(1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raw[:, _BINS] = bins / counted
+        raw[:, _WORDS] = fixed_width(signals, "words", schema.WORDS) / counted
+        raw[:, _STYLE] = fixed_width(signals, "style", schema.STYLE) / counted
+    raw[~(counted[:, 0] > 0), _WORDS.start : _STYLE.stop] = np.nan
+    raw[:, _LOGIT.start] = signals.column("logit").cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return raw
+
+
+def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
+    """A fixed-size list column of signals as float64[docs, width], NaN in the rows that are null.
+
+    Raises ValueError that names the column when it is missing or not `width` wide.
+    """
+    index = signals.schema.get_field_index(name)
+    if index < 0:
+        raise ValueError(
+            f"signals have no column {name!r}: they were annotated with signals.features: false; annotate again with it true"
+        )
+    column = signals.column(index)
+    if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != width:
+        raise ValueError(f"signals column {name!r} has type {column.type}, expected lists of {width}")
+    values = column.values.slice(column.offset * width, len(column) * width)
+    out = values.cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), width)
+    if column.null_count:
+        out = out.copy()
+        out[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return out
