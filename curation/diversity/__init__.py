@@ -1,6 +1,40 @@
 """Diversity of a corpus: style features, mergeable statistics and variance retention."""
 
 from curation.diversity.features import CORE_NAMES, STYLE_NAMES, Features, features
+from curation.diversity.measure import hash_ids, hash_texts, measure
+from curation.diversity.registry import STATISTICS, Statistic
 from curation.diversity.ruler import Ruler, load_ruler
+from curation.diversity.state import State, compact, dump, empty, load, merge, update
+from curation.diversity.statistics import Measured, compare, core_moments, result, values
+from curation.diversity.variance import Moments, effective_rank, floor, moments_of, variance_retention
 
-__all__ = ["CORE_NAMES", "STYLE_NAMES", "Features", "Ruler", "features", "load_ruler"]
+__all__ = [
+    "CORE_NAMES",
+    "STATISTICS",
+    "STYLE_NAMES",
+    "Features",
+    "Measured",
+    "Moments",
+    "Ruler",
+    "State",
+    "Statistic",
+    "compact",
+    "compare",
+    "core_moments",
+    "dump",
+    "effective_rank",
+    "empty",
+    "features",
+    "floor",
+    "hash_ids",
+    "hash_texts",
+    "load",
+    "load_ruler",
+    "measure",
+    "merge",
+    "moments_of",
+    "result",
+    "update",
+    "values",
+    "variance_retention",
+]
