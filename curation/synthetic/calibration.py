@@ -34,8 +34,7 @@ BASES = ("stratum", "length", "all", "model")
 
 
 class Calibration(NamedTuple):
-    """Thresholds and medians for each logit kind k, stratum row r (sources, then any other source) and length
-    l.
+    """Thresholds and medians for each kind k of logit, stratum row r (a source) and length bin l.
 
     fpr: the rate asked for; sources: names of rows 0..n-1 (row n: any other); threshold float64[k, r, l,
     rates] and level float64[k, r, l, rates], the rate that each threshold truly has, over (fpr, *RATES);
@@ -77,7 +76,7 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
     rates = (fpr, *RATES)
     shape = (len(KINDS), len(sources) + 1, len(LENGTHS))
     threshold, level = np.empty((*shape, len(rates))), np.empty((*shape, len(rates)))
-    median, count, basis = np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
+    median, behind, basis = np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
     least = needed(fpr)
     for kind in range(len(KINDS)):
         of_kind = anchors.kind == kind
@@ -94,23 +93,27 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
                         cumulative = np.cumsum(anchors.number[pool][order])
                         for r, rate in enumerate(rates):
                             allowed = int(np.floor(rate * (n + 1)))
-                            threshold[at][r] = value[order][np.searchsorted(cumulative, n - allowed + 1)] * GRID
+                            place = np.searchsorted(cumulative, n - allowed + 1)
+                            threshold[at][r] = value[order][place] * GRID
                             level[at][r] = allowed / (n + 1)
                         median[at] = value[order][np.searchsorted(cumulative, (n + 1) // 2)] * GRID
-                        count[at], basis[at] = n, code
+                        behind[at], basis[at] = n, code
                         break
                 else:
                     fallback, middle = _of_model(model, KINDS[kind], length, rates)
                     threshold[at], level[at], median[at] = fallback, rates, middle
                     basis[at] = BASES.index("model")
-    tpr = [np.array(list(model.calibration[k]["tpr"].values()), np.float64).reshape(-1, len(RATES)) for k in KINDS]
+    tpr = [
+        np.array(list(model.calibration[k]["tpr"].values()), np.float64).reshape(-1, len(RATES))
+        for k in KINDS
+    ]
     return Calibration(
         fpr,
         sources,
         threshold,
         level,
         median,
-        count,
+        behind,
         basis,
         np.array([model.calibration[k]["slope"] for k in KINDS]),
         np.array([model.calibration[k]["intercept"] for k in KINDS]),
@@ -176,8 +179,7 @@ def stratum_rows(calibration: Calibration, source: np.ndarray) -> np.ndarray:
 
 
 def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) -> tuple[np.ndarray, float]:
-    """The model's thresholds at the rates (interpolated in log rate) and its human median, for a length
-    bin."""
+    """The model's thresholds at the rates (interpolated in log rate) and its human median."""
     stored = model.calibration[kind]
     values, middle = stored["thresholds"][length], stored["medians"][length]
     if values is None or middle is None:
@@ -187,14 +189,15 @@ def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) ->
     return np.where(np.array(rates) < FPR_GRID[0] * (1 - 1e-9), np.inf, found), float(middle)
 
 
-def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float) ->
-list[str]:
+def _warnings(
+    anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float
+) -> list[str]:
     total = int(anchors.number[anchors.kind == 0].sum())
     if total < least:
         return [
-            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in
-            the " f"reference or in trusted inputs; there are {total}. Labels use the shipped thresholds,
-            measured on other " "sources: expect several times that rate on essays and on non-native writing"
+            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in the "
+            f"reference or in trusted inputs; there are {total}. Labels use the model's own thresholds, "
+            "measured on other sources: on a genre that those lack, several times that rate is possible"
         ]
     pooled = [name for row, name in enumerate(sources) if (basis[row] != 0).all()]
     if not pooled:

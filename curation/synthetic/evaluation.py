@@ -1,5 +1,4 @@
-"""How well scores separate the classes, with intervals that resample clusters, and what a model keeps of
-that.
+"""How well scores separate the classes, with clustered intervals, and what a model keeps of that.
 
 Everything here is meant for scores of documents from sources that the scoring model never saw.
 """
@@ -78,16 +77,17 @@ def separation(
     logit, label, cluster = logit[scored], label[scored], cluster[scored]
     human, synthetic = label == 0, label == 1
     h, s = logit[human].astype(np.float64), logit[synthetic].astype(np.float64)
-    measures = [lambda u, v: weighted_auroc(h, s, u, v)]
-    measures += [lambda u, v, f=f: weighted_tpr(h, s, u, v, f) for f in fprs]
-    point = [m(np.ones(len(h)), np.ones(len(s))) for m in measures]
-    draws: list[list[float]] = [[] for _ in measures]
+
+    def measures(u: np.ndarray, v: np.ndarray) -> list[float | None]:
+        return [weighted_auroc(h, s, u, v), *(weighted_tpr(h, s, u, v, f) for f in fprs)]
+
+    point = measures(np.ones(len(h)), np.ones(len(s)))
+    draws: list[list[float]] = [[] for _ in point]
     for replicate in range(REPLICATES):
         weight = poisson(cluster, replicate)
-        for i, m in enumerate(measures):
-            value = m(weight[human], weight[synthetic]) if point[i] is not None else None
+        for drawn, value in zip(draws, measures(weight[human], weight[synthetic]), strict=True):
             if value is not None:
-                draws[i].append(value)
+                drawn.append(value)
     rows: list[list[float] | None] = []
     for value, drawn in zip(point, draws, strict=True):
         if value is None or len(drawn) <= REPLICATES // 2:
@@ -156,8 +156,7 @@ def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
 
 
 def _platt(data: HeldOut, logit: np.ndarray, usable: np.ndarray, bins: np.ndarray) -> tuple[float, float]:
-    """(slope, intercept) by Newton's method (Platt 1999) on folds with both classes, classes and folds
-    equal."""
+    """(slope, intercept) by Newton's method (Platt 1999); classes and folds count equally."""
     shifted, label, weight = [], [], []
     for fold in sorted({str(f) for f in data.fold[usable]}):
         inside = usable & (data.fold == fold)
@@ -170,8 +169,8 @@ def _platt(data: HeldOut, logit: np.ndarray, usable: np.ndarray, bins: np.ndarra
                 label.append(np.repeat([0.0, 1.0], [len(h), len(s)]))
                 weight.append(np.repeat([0.5 / len(h), 0.5 / len(s)], [len(h), len(s)]))
     if not shifted:
-        return 1.0, -1.0  # too small a training set: log odds rise by 1 a unit, even at 1 above the human
-        median
+        # too small a training set: log odds rise by 1 a unit and are even at 1 above the human median
+        return 1.0, -1.0
     x, y, w = np.concatenate(shifted), np.concatenate(label), np.concatenate(weight)
     design = np.stack([x, np.ones_like(x)], axis=1)
     beta = np.zeros(2)

@@ -78,8 +78,7 @@ def to_arrays(anchors: Anchors) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Anchors:
-    """The state stored by `to_arrays`; raises ValueError naming an array that is missing or of another
-    length."""
+    """The state stored by `to_arrays`; raises ValueError naming an array that is missing or too short."""
     missing = [name for name in Anchors._fields if name not in arrays]
     if missing:
         raise ValueError(f"detector anchors lack {', '.join(missing)}: build the reference profile again")

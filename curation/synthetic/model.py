@@ -72,9 +72,7 @@ def _load(path: str, size: int, modified: int) -> Model:
         raise ValueError(f"the detector model {path} has no complete header; {_WAY_OUT}")
     for key, here in (("version", MODEL_VERSION), ("tokeniser", TOKENISER), ("bits", BITS)):
         if header[key] != here:
-            raise ValueError(
-                f"the detector model {path} has {key} {header[key]!r}, this program reads {here!r}; {_WAY_OUT}"
-            )
+            raise ValueError(f"the detector model {path} has {key} {header[key]!r}, not {here!r}; {_WAY_OUT}")
     for name, (dtype, shape) in _ARRAYS.items():
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(

@@ -26,10 +26,10 @@ LANGS = ("en", "other", "und")
 ENGLISH, OTHER, UNDETERMINED = range(3)
 SHORT_WORDS = 20  # fewer words carry no evidence of either
 
-_ENGLISH = """the of and to that is was for it with as on be by this are have or from not but at you he she they we
-which his her had has were an their been would there if who will more when so can what about my your i in a no
-do out up into than them these could some other its our then only may any over such how should me him your
-don't it's i'm because after before where while also did does just very"""
+_ENGLISH = """the of and to that is was for it with as on be by this are have or from not but at you he
+she they we which his her had has were an their been would there if who will more when so can what about
+my your i in a no do out up into than them these could some other its our then only may any over such how
+should me him your don't it's i'm because after before where while also did does just very"""
 _OTHER = """der die das und ist nicht ein eine von mit den dem des auf für zu im sich auch werden wird
 le la les des et est une dans pour que qui sur pas du au avec il elle nous vous sont plus
 el los las y es en un por con para del se lo como más pero sus está una
@@ -44,13 +44,14 @@ bir ve bu için ile da de çok
 dan yang di ini itu untuk dengan tidak adalah
 a az és hogy nem egy je na se za do že v s to"""
 # page furniture, not the topics that it stands around
-_FURNITURE = """cookie cookies login logout signup subscribe newsletter copyright sitemap unsubscribe javascript
-menu navigation toggle checkout cart wishlist homepage disclaimer reserved rights trademarks facebook twitter
-instagram pinterest linkedin share follow permalink breadcrumb rss faq username password browser click"""
+_FURNITURE = """cookie cookies login logout signup subscribe newsletter copyright sitemap unsubscribe
+javascript menu navigation toggle checkout cart wishlist homepage disclaimer reserved rights trademarks
+facebook twitter instagram pinterest linkedin share follow permalink breadcrumb rss faq username password
+browser click"""
 # words that open statements of programs and are rare at this density in prose
-_KEYWORDS = """def elif self func nil struct const static void int float bool str char var null args kwargs async await
-isinstance enum typedef println printf stdout stderr init namespace elseif endif foreach lambda fmt errorf
-sizeof"""
+_KEYWORDS = """def elif self func nil struct const static void int float bool str char var null args
+kwargs async await isinstance enum typedef println printf stdout stderr init namespace elseif endif
+foreach lambda fmt errorf sizeof"""
 
 
 class Gate(NamedTuple):
@@ -146,5 +147,5 @@ def lang_codes(names: pa.Array) -> np.ndarray:
 
 
 def _codes(names: pa.Array, table: tuple[str, ...], default: int) -> np.ndarray:
-    found: pa.Array = pc.fill_null(pc.index_in(names, value_set=pa.array(table, names.type)), default)
-    return found.to_numpy(zero_copy_only=False).astype(np.uint8)
+    found = pc.index_in(names, value_set=pa.array(table, names.type)).to_numpy(zero_copy_only=False)
+    return np.where(found >= 0, found, default).astype(np.uint8)  # null is NaN here
