@@ -1,21 +1,34 @@
-"""Where everything stands in the output folder."""
+"""Where everything stands in the output folder, and which file formats there are."""
 
 from curation.plan import Shard
 
-EXTENSIONS = (".parquet", ".jsonl", ".json", ".ndjson", ".gz", ".zst", ".csv", ".tsv", ".arrow")
+#: formats by extension, longest first; `run.format` names them by the same words
+FORMATS = {
+    ".parquet": "parquet",
+    **{
+        name + packing: "jsonl" + packing
+        for packing in (".gz", ".zst", "")
+        for name in (".jsonl", ".ndjson", ".json")
+    },
+}
 
 
-def stem(relative: str) -> str:
-    """`a/b.jsonl.gz` -> `a/b.jsonl.gz` without the extensions of formats: `a/b`."""
-    changed = True
-    while changed:
-        changed = False
-        for extension in EXTENSIONS:
-            if relative.lower().endswith(extension) and len(relative) > len(extension):
-                relative, changed = relative[: -len(extension)], True
-    return relative
+def extension(relative: str) -> str:
+    """The extension of a known format at the end of a name, as written there, or the empty string."""
+    lower = relative.lower()
+    for known in FORMATS:
+        if lower.endswith(known) and len(lower.rpartition("/")[2]) > len(known):
+            return relative[-len(known) :]
+    return ""
+
+
+def format_of(relative: str) -> str | None:
+    """`parquet`, `jsonl`, `jsonl.gz` or `jsonl.zst` by the name of a file, or None."""
+    return FORMATS.get(extension(relative).lower())
 
 
 def path(output: str, folder: str, shard: Shard, suffix: str = ".parquet") -> str:
-    """OUT/folder/source/path of the shard; the shard's own extension stays in the name so that names stay unique."""
+    """OUT/folder/source/path of the shard; the shard's own extension stays in the name so that names stay
+    unique.
+    """
     return f"{output.rstrip('/')}/{folder}/{shard.source}/{shard.relative}{suffix}"

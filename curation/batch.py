@@ -1,0 +1,91 @@
+"""RecordBatches: slices bounded by bytes of text, and columns added."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.schema import ADDED
+
+#: most records of one batch, so that short documents do not make wide feature tables
+MAX_ROWS = 16_384
+
+
+def text_bytes(text: Any) -> np.ndarray:
+    """UTF-8 bytes of each document, int64[documents]; 0 for null. Takes every string type and dictionaries
+    of them.
+
+    Raises TypeError for any other type.
+    """
+    if pa.types.is_dictionary(text.type):
+        sizes = np.append(text_bytes(text.dictionary), 0)
+        return sizes[text.indices.fill_null(len(sizes) - 1).to_numpy(zero_copy_only=False).astype(np.int64)]
+    if pa.types.is_string_view(text.type) or pa.types.is_binary_view(text.type):
+        text = text.cast(pa.large_binary())
+    if not (
+        pa.types.is_string(text.type)
+        or pa.types.is_large_string(text.type)
+        or pa.types.is_binary(text.type)
+        or pa.types.is_large_binary(text.type)
+    ):
+        raise TypeError(f"text must be a string column, not {text.type}")
+    return pc.binary_length(text).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def slice_by_bytes(
+    batch: pa.RecordBatch, text: str, limit: int, rows: int = MAX_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Consecutive zero-copy slices of a batch with at most `limit` bytes of text and `rows` records each.
+
+    text: name of the text column. A document above the limit is a slice of its own. Raises KeyError for a
+    column that is not there and TypeError for one that is not text.
+    """
+    ends = np.cumsum(text_bytes(batch.column(text)))
+    start = 0
+    while start < batch.num_rows:
+        before = int(ends[start - 1]) if start else 0
+        end = min(int(np.searchsorted(ends, before + limit, side="right")), start + rows)
+        end = max(end, start + 1)
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def drop_added(batch: pa.RecordBatch, prefix: str = "") -> pa.RecordBatch:
+    """The batch without the columns that an earlier run of curation added under this prefix."""
+    ours = {prefix + column.name for column in ADDED}
+    if ours.isdisjoint(batch.schema.names):
+        return batch
+    return batch.select([name for name in batch.schema.names if name not in ours])
+
+
+def add_columns(
+    batch: pa.RecordBatch, columns: Mapping[str, pa.Array | np.ndarray], prefix: str = ""
+) -> pa.RecordBatch:
+    """The batch with columns appended under prefix + name, in the order given; nothing is copied.
+
+    Columns that an earlier run added are dropped, whether or not they are given anew, so that none is stale;
+    one of the same name that is not ours raises ValueError naming the prefix.
+    """
+    batch = drop_added(batch, prefix)
+    for name, values in columns.items():
+        if prefix + name in batch.schema.names:
+            raise ValueError(
+                f"the input already has a column {prefix + name!r}; set columns.prefix to another prefix"
+            )
+        batch = batch.append_column(
+            prefix + name, values if isinstance(values, pa.Array) else pa.array(values)
+        )
+    return batch
+
+
+def combine(chunks: list[Any]) -> Any:
+    """One array of the chunks of a row group; dictionaries anew, so that they hold what is used in order
+    of use.
+    """
+    kind = chunks[0].type
+    if pa.types.is_dictionary(kind):
+        plain = [chunk.dictionary.take(chunk.indices) for chunk in chunks]
+        return pa.concat_arrays(plain).dictionary_encode().cast(kind)
+    return pa.concat_arrays(chunks) if len(chunks) > 1 else chunks[0]

@@ -1,0 +1,222 @@
+"""Files by local path or fsspec URL: what exists, which version, and files that appear whole or not at
+all.
+"""
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+#: filesystems on which one upload appears whole under its final name, and a rename would be a second copy
+ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "memory"})
+
+
+class Found(NamedTuple):
+    """A file of a listing; `relative` is its path below the folder that was listed."""
+
+    url: str
+    relative: str
+    size: int
+    version: str
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a URL and the path on it. What has no `scheme://` is a local path, whatever
+    is in it.
+    """
+    if "://" not in url:
+        return LocalFileSystem(), local_path(url)
+    fs, path = fsspec.core.url_to_fs(url)
+    return fs, path
+
+
+def is_local(url: str) -> bool:
+    return "://" not in url or url.startswith(("file://", "local://"))
+
+
+def local_path(url: str) -> str:
+    """The absolute path of a local path or file:// URL, links not resolved. Raises ValueError for another
+    URL.
+    """
+    if not is_local(url):
+        raise ValueError(f"{url} is not a local path")
+    plain = re.sub(r"^(file|local)://", "", url)
+    return os.path.abspath(os.path.expanduser(plain) if plain.startswith("~/") else plain)
+
+
+def join(root: str, relative: str) -> str:
+    """root/relative, with one slash between."""
+    return f"{root.rstrip('/')}/{relative}" if root.rstrip("/") or not root else f"{root}{relative}"
+
+
+def safe_join(root: str, relative: str) -> str:
+    """root/relative where relative cannot leave root: not absolute, no `..`, no link on the way that leads
+    outside.
+
+    Raises ValueError naming the path otherwise.
+    """
+    parts = relative.split("/")
+    if not relative or "\0" in relative or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{relative!r} is not a plain path below {root}")
+    if is_local(root):
+        top = os.path.realpath(local_path(root))
+        target = os.path.realpath(os.path.join(top, relative))
+        if os.path.commonpath([top, target]) != top:
+            raise ValueError(f"{relative!r} leads out of {root} through a link")
+    return join(root, relative)
+
+
+def open_file(url: str, mode: str = "rb") -> IO[bytes]:
+    """A file opened in binary. Use `atomic` to write. Raises FileNotFoundError when it does not exist."""
+    fs, path = filesystem(url)
+    return cast("IO[bytes]", fs.open(path, mode))
+
+
+def exists(url: str) -> bool:
+    """Is there a file or folder of this name?"""
+    fs, path = filesystem(url)
+    return bool(fs.exists(path))
+
+
+def is_folder(url: str) -> bool:
+    fs, path = filesystem(url)
+    return bool(fs.isdir(path))
+
+
+def size(url: str) -> int:
+    """Bytes of a file. Raises FileNotFoundError."""
+    fs, path = filesystem(url)
+    return int(fs.size(path))
+
+
+def version(url: str) -> str:
+    """What changes when a file is replaced: etag, else modification time. Raises FileNotFoundError."""
+    fs, path = filesystem(url)
+    if is_local(url):
+        return str(os.stat(path).st_mtime_ns)
+    return _version(fs.info(path))
+
+
+def _version(info: dict[str, Any]) -> str:
+    for key in (
+        "etag",
+        "ETag",
+        "md5Hash",
+        "content_md5",
+        "generation",
+        "mtime",
+        "LastModified",
+        "last_modified",
+        "updated",
+        "created",
+    ):
+        if info.get(key):
+            value = info[key]
+            return str(value.timestamp() if hasattr(value, "timestamp") else value)
+    return ""
+
+
+def list_files(folder: str, depth: int | None = None) -> list[Found]:
+    """Every file below a folder, hidden ones left out, in order of `relative`; links are followed, loops
+    once.
+
+    depth: levels to descend, 1 for the folder's own files. An absent folder has no files.
+    """
+    found = list(_list_local(folder, depth) if is_local(folder) else _list_remote(folder, depth))
+    return sorted((f for f in found if not _hidden(f.relative)), key=lambda f: f.relative)
+
+
+def _hidden(relative: str) -> bool:
+    return any(part.startswith(".") for part in relative.split("/"))
+
+
+def _list_local(folder: str, depth: int | None) -> Iterator[Found]:
+    top = local_path(folder)
+    seen = {os.path.realpath(top)}
+    for where, folders, names in os.walk(top, followlinks=True):
+        below = os.path.relpath(where, top)
+        level = 0 if below == "." else below.count("/") + 1
+        keep = []
+        for name in sorted(folders) if depth is None or level + 1 < depth else ():
+            real = os.path.realpath(os.path.join(where, name))
+            if real not in seen and not _hidden(name):
+                seen.add(real)
+                keep.append(name)
+        folders[:] = keep
+        for name in names:
+            path = os.path.join(where, name)
+            with suppress(FileNotFoundError):  # a dangling link
+                status = os.stat(path)
+                yield Found(
+                    path, name if below == "." else f"{below}/{name}", status.st_size, str(status.st_mtime_ns)
+                )
+
+
+def _list_remote(folder: str, depth: int | None) -> Iterator[Found]:
+    fs, top = filesystem(folder)
+    top = top.rstrip("/")
+    with suppress(FileNotFoundError):
+        for path, info in fs.find(top, maxdepth=depth, detail=True).items():
+            relative = path[len(top) :].lstrip("/")
+            yield Found(fs.unstrip_protocol(path), relative, int(info.get("size") or 0), _version(info))
+
+
+def delete(url: str) -> None:
+    """Delete a file, if it is there."""
+    fs, path = filesystem(url)
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+def make_folder(url: str) -> None:
+    """Make a folder and those above it; nothing happens where folders do not exist as such."""
+    fs, path = filesystem(url)
+    fs.makedirs(path, exist_ok=True)
+
+
+@contextmanager
+def atomic(url: str) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name when the block ends well, and not at all otherwise.
+
+    Locally: a hidden name of this attempt in the same folder, renamed at the end. Elsewhere: collected on
+    local disk, then one upload (with a rename where uploads are visible before they are complete). Two
+    attempts never mix.
+    """
+    fs, path = filesystem(url)
+    folder = path.rpartition("/")[0]
+    if folder:
+        fs.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.tmp-{uuid.uuid4().hex}"
+    if is_local(url):
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+        return
+    handle, spool = tempfile.mkstemp(prefix="curation-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+        if protocols & ONE_PUT:
+            fs.put_file(spool, path)
+        else:
+            try:
+                fs.put_file(spool, temporary)
+                fs.mv(temporary, path)
+            except BaseException:
+                with suppress(Exception):
+                    fs.rm_file(temporary)
+                raise
+    finally:
+        Path(spool).unlink(missing_ok=True)

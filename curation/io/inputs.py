@@ -1,0 +1,248 @@
+"""From what the configuration names to the shards that exist: everything that can be wrong is found before
+work.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from curation.config import Columns, ConfigError, Input, nearest
+from curation.io import files
+from curation.io.readers import final_schema, is_text, peek
+from curation.layout import FORMATS, format_of
+from curation.plan import Shard
+from curation.schema import ADDED
+
+MAGIC = re.compile(r"[*?\[{]")
+KNOWN = ", ".join(FORMATS)
+
+
+def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
+    """The shards that the inputs name, sorted by (source, relative) and numbered in that order.
+
+    An input is a file, a folder (every file of a known format below it, hidden ones not), a glob (`*`, `?`,
+    `[...]`, `{a,b}`, `**` for any folders) or the output folder of an earlier run, of which the kept shards
+    are read. What stands below `output`, or in a run's output folder below an input, is not read. `relative`
+    is the path below the folder, the file's folder, or the part of the glob before its first special
+    character.
+
+    Raises ConfigError for an input that names nothing, an unknown extension, one file under two sources or
+    declarations, and two files that would share an output name.
+    """
+    if not inputs:
+        raise ConfigError("there is no input: give --input or inputs in the configuration")
+    found: dict[tuple[str, str], tuple[Input, files.Found]] = {}
+    owner: dict[str, tuple[Input, files.Found]] = {}
+    for entry in inputs:
+        if not entry.path:
+            raise ConfigError("inputs: a path is empty")
+        matched = _matches(entry.path, output)
+        for file in matched:
+            identity = os.path.realpath(files.local_path(file.url)) if files.is_local(file.url) else file.url
+            other = owner.get(identity)
+            if other is not None:
+                if other[0].model_dump(exclude={"path"}) != entry.model_dump(exclude={"path"}):
+                    raise ConfigError(
+                        f"{file.url} is matched by two inputs that declare different things: {other[0].path} "
+                        f"(source {other[0].source}) and {entry.path} (source {entry.source}); "
+                        "narrow one of them"
+                    )
+                continue  # overlapping globs of one source
+            owner[identity] = (entry, file)
+            key = (entry.source, file.relative)
+            if key in found:
+                raise ConfigError(
+                    f"{found[key][1].url} and {file.url} would both be {entry.source}/{file.relative} in the "
+                    "output; give them different sources or read them through their common folder"
+                )
+            found[key] = (entry, file)
+    _check_output_names(found)
+    return tuple(
+        Shard(index, file.url, source, relative, entry.trust, entry.before, file.size, file.version)
+        for index, ((source, relative), (entry, file)) in enumerate(sorted(found.items()))
+    )
+
+
+def _check_output_names(found: dict[tuple[str, str], tuple[Input, files.Found]]) -> None:
+    for source, relative in found:
+        for known in FORMATS:
+            if (source, relative + known) in found:
+                raise ConfigError(
+                    f"{relative} and {relative + known} of source {source} would share an output name; "
+                    "rename one or give them different sources"
+                )
+
+
+def _matches(path: str, output: str) -> list[files.Found]:
+    if files.is_local(path):
+        path = files.local_path(path)
+    if files.exists(path) and not files.is_folder(path):
+        url, name = path, path.rpartition("/")[2]
+        if format_of(name) is None:
+            raise ConfigError(f"{path}: unknown extension; known are {KNOWN}")
+        return [files.Found(url, name, files.size(url), files.version(url))]
+    if files.is_folder(path):
+        root = files.join(path, "kept") if _is_run(path) else path
+        listed = _outside_runs(root, files.list_files(root), output)
+        matched = [f for f in listed if format_of(f.relative) is not None]
+        if not matched:
+            raise ConfigError(f"the folder {path} holds no file of a known format ({KNOWN})")
+        return matched
+    if not MAGIC.search(path):
+        raise ConfigError(f"there is no file or folder {path}{_nearest_existing(path)}")
+    root, pattern = _split_glob(path)
+    depth = None if "**" in pattern else max(p.count("/") for p in _braces(pattern)) + 1
+    expression = re.compile("|".join(_translate(p) for p in _braces(pattern)))
+    listed = _outside_runs(root, files.list_files(root, depth), output)
+    matched = [f for f in listed if expression.fullmatch(f.relative)]
+    if not matched:
+        raise ConfigError(f"{path} matches no file{_nearest_existing(path)}")
+    unknown = [f.url for f in matched if format_of(f.relative) is None]
+    if unknown:
+        raise ConfigError(f"{path} matches {unknown[0]}, whose extension is unknown; known are {KNOWN}")
+    return matched
+
+
+def _is_run(folder: str) -> bool:
+    return files.exists(files.join(folder, "manifest.json")) and files.is_folder(files.join(folder, "kept"))
+
+
+def _outside_runs(root: str, listed: list[files.Found], output: str) -> list[files.Found]:
+    """Without what a run wrote: below `output`, or beside a manifest and a kept folder somewhere below the
+    root.
+    """
+    names = {f.relative for f in listed}
+    runs = {name[: -len("manifest.json")] for name in names if name.endswith("/manifest.json")}
+    runs = {run for run in runs if any(name.startswith(run + "kept/") for name in names)}
+    own = (
+        (files.local_path(output) if files.is_local(output) else output).rstrip("/") + "/" if output else None
+    )
+    inside = own is not None and (root.rstrip("/") + "/").startswith(
+        own
+    )  # the earlier output itself is the input
+    return [
+        f
+        for f in listed
+        if not any(f.relative.startswith(run) for run in runs)
+        and (own is None or inside or not f.url.startswith(own))
+    ]
+
+
+def _split_glob(path: str) -> tuple[str, str]:
+    """The fixed folder of a glob and the pattern below it."""
+    scheme, separator, rest = path.rpartition("://")
+    parts = rest.split("/")
+    first = next(i for i, part in enumerate(parts) if MAGIC.search(part))
+    root = "/".join(parts[:first])
+    return (scheme + separator + root) or "/", "/".join(parts[first:])
+
+
+def _braces(pattern: str) -> list[str]:
+    """`a{b,c}` -> [`ab`, `ac`]."""
+    group = re.search(r"\{([^{}]*)\}", pattern)
+    if group is None:
+        return [pattern]
+    before, after = pattern[: group.start()], pattern[group.end() :]
+    return [whole for choice in group[1].split(",") for whole in _braces(before + choice + after)]
+
+
+def _translate(pattern: str) -> str:
+    out = ""
+    position = 0
+    while position < len(pattern):
+        rest = pattern[position:]
+        bracket = re.match(r"\[(!?)(\]?[^\]]*)\]", rest)
+        if rest.startswith("**/") and (position == 0 or pattern[position - 1] == "/"):
+            out, position = out + "(?:[^/]+/)*", position + 3
+        elif rest.startswith("**"):
+            out, position = out + ".*", position + 2
+        elif rest[0] == "*":
+            out, position = out + "[^/]*", position + 1
+        elif rest[0] == "?":
+            out, position = out + "[^/]", position + 1
+        elif bracket:
+            members = (
+                bracket[2].replace("\\", r"\\").replace("]", r"\]").replace("[", r"\[").replace("^", r"\^")
+            )
+            out, position = out + f"[{'^/' if bracket[1] else ''}{members}]", position + bracket.end()
+        else:
+            out, position = out + re.escape(rest[0]), position + 1
+    return f"(?s:{out})"
+
+
+def _nearest_existing(path: str) -> str:
+    """What there is instead, for an error: the deepest folder that exists and the name in it closest to
+    the wanted.
+    """
+    parts = path.split("/")
+    first = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
+    for end in range(first, 0, -1):
+        folder = "/".join(parts[:end]) or "/"
+        if not folder.endswith(":/") and files.exists(folder):
+            names = _names(folder)
+            return f"; {folder} exists" + (nearest(parts[end], names[:1000]) if names else " and is empty")
+    return ""
+
+
+def _names(folder: str) -> list[str]:
+    fs, path = files.filesystem(folder)
+    return sorted(name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False))
+
+
+def check_columns(shards: Sequence[Shard], columns: Columns) -> None:
+    """Do all shards have the columns that the configuration names, and none that stands in the way of
+    ours?
+
+    Reads the footer or the first records of each shard (all of it for a field that these lack); one that
+    cannot be read is left to the quarantine. Raises ConfigError naming the shard, the column and the nearest
+    one, or `columns.prefix` for a foreign column that has the name of one that curation adds.
+    """
+    for shard in shards:
+        schema = peek(shard)
+        if schema is None:
+            continue
+        for key, name in _named(columns):
+            if name not in schema.names and format_of(shard.url) != "parquet":
+                schema = final_schema(
+                    shard, text=columns.text
+                )  # a field may come late: look through the shard
+            if name not in schema.names:
+                raise ConfigError(
+                    f"columns.{key}: {shard.url} has no column {name!r}{nearest(name, schema.names)}"
+                )
+        kind = schema.field(columns.text).type
+        if not is_text(kind):
+            raise ConfigError(f"columns.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
+        for column in ADDED:
+            name = columns.prefix + column.name
+            if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
+                raise ConfigError(
+                    f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
+                    f"did not add; set columns.prefix so that the added columns get other names"
+                )
+
+
+def _named(columns: Columns) -> Iterator[tuple[str, str]]:
+    for key, name in columns:
+        if key != "prefix" and name is not None:
+            yield key, name
+
+
+def _ours(found: pa.DataType, ours: pa.DataType, shard: Shard) -> bool:
+    """Could this be our column, written by us or passed through a tool that widens types?"""
+    if pa.types.is_null(found) or found.equals(ours):
+        return True
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    json = format_of(shard.url) != "parquet"
+    text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+    if pa.types.is_string(ours):
+        return text
+    if pa.types.is_fixed_size_binary(ours):
+        binary = (
+            pa.types.is_binary(found) or pa.types.is_large_binary(found) or pa.types.is_binary_view(found)
+        )
+        return binary or (json and text)
+    return json and pa.types.is_floating(ours) and (pa.types.is_floating(found) or pa.types.is_integer(found))
