@@ -1,7 +1,7 @@
 """Estimators of entropy, richness and coverage from counts; pure functions, logarithms to base 2.
 
-Counts come as count-of-counts: `values` float64[m], the distinct positive counts, and `types` float64[m], how many
-types have each. Samples of types pass `types` divided by their rate, so it need not be whole.
+Counts come as count-of-counts: `values` float64[m], the distinct positive counts, and `types` float64[m], how
+many types have each. Samples of types pass `types` divided by their rate, so it need not be whole.
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ def entropy(values: np.ndarray, types: np.ndarray) -> float:
 
 
 def entropy_error(values: np.ndarray, types: np.ndarray) -> float:
-    """Standard error in bits of an entropy under multinomial sampling (delta method); text clusters, so a floor."""
+    """Standard error in bits under multinomial sampling (delta method): a floor, since text clusters."""
     n = float(values @ types)
     p = values / n
     mean = float((types * p * np.log2(p)).sum())
@@ -67,7 +67,7 @@ def hill_2(values: np.ndarray, types: np.ndarray) -> float | None:
 
 
 def missing_mass(once: float, twice: float, n: float) -> float:
-    """Share of the text's law that types not yet seen carry: Good-Turing with Chao and Jost's (2012) refinement."""
+    """Probability that types not yet seen carry: Good-Turing as refined by Chao and Jost (2012)."""
     if once <= 0 or n <= 1:
         return 0.0
     if twice > 0:

@@ -17,14 +17,14 @@ BATCH = 2048  # documents
 
 def hash_ids(ids: pa.Array) -> np.ndarray:
     """uint64[documents]: xxh3 of each id as a string; a null counts as the empty string."""
-    strings = ids.cast(pa.large_string()).fill_null("").to_pylist()
-    return np.array([xxhash.xxh3_64_intdigest(s.encode()) for s in strings], np.uint64)
+    strings = ids.cast(pa.large_string()).to_pylist()
+    return np.array([xxhash.xxh3_64_intdigest((s or "").encode()) for s in strings], np.uint64)
 
 
 def hash_texts(data: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """uint64[documents]: xxh3 of each document of a text buffer, for documents without ids."""
     bounds = starts.tolist()
-    buffer = memoryview(np.ascontiguousarray(data))
+    buffer = np.ascontiguousarray(data).data
     spans = zip(bounds, bounds[1:], strict=False)
     return np.array([xxhash.xxh3_64_intdigest(buffer[a:b]) for a, b in spans], np.uint64)
 
@@ -36,11 +36,12 @@ def measure(
     id: str | None = None,
     ruler: str = SHIPPED,
 ) -> dict[str, Any]:
-    """Diversity statistics of documents: {name: {value, error, n, below_sample, reason}} for all of STATISTICS.
+    """Diversity statistics of documents: {name: {value, error, n, below_sample, reason}} for all of
+    STATISTICS.
 
-    batches: record batches, or one batch or table, with a column `text`; id: a column whose hash draws the sample
-    of documents behind some statistics, the text itself when None, so results never depend on order or batching.
-    Raises KeyError for a column that is not there.
+    batches: record batches, or one batch or table, with a column `text`; id: a column whose hash draws the
+    sample of documents behind some statistics, the text itself when None, so results never depend on order or
+    batching. Raises KeyError for a column that is not there.
     """
     tables = load_ruler(ruler)
     state: State = empty(tables)
@@ -51,7 +52,9 @@ def measure(
     for batch in batches:
         for name in (text, id):
             if name is not None and name not in batch.schema.names:
-                raise KeyError(f"there is no column {name!r}; the columns are {', '.join(batch.schema.names)}")
+                raise KeyError(
+                    f"there is no column {name!r}; the columns are {', '.join(batch.schema.names)}"
+                )
         for start in range(0, batch.num_rows, BATCH):
             part = batch.slice(start, BATCH)
             column = part.column(text)

@@ -1,7 +1,7 @@
 """Statistics of the reservoir: what depends on blocks of text or of documents, and so cannot be added up.
 
-The reservoir is a sample of documents by hash, in the order of that hash, so blocks of it are the same for every
-sharding. Blocks have a fixed size, which takes out the dependence on the size of the corpus.
+The reservoir is a sample of documents by hash, in the order of that hash, so blocks of it are the same for
+every sharding. Blocks have a fixed size, which takes out the dependence on the size of the corpus.
 """
 
 import zlib
@@ -54,7 +54,7 @@ def tokens_of(texts: list[bytes]) -> Tokens:
 
 
 def distinct_bigrams(tokens: Tokens, budget: int) -> tuple[float | None, int]:
-    """(distinct word pairs expected among `budget` of them, over the budget; pairs): None below the budget."""
+    """(distinct word pairs expected among `budget`, over the budget; pairs): None below the budget."""
     words, document = _words(tokens)
     adjacent = document[1:] == document[:-1]
     pairs = _mix_window([words[:-1][adjacent], words[1:][adjacent]])
@@ -65,10 +65,11 @@ def distinct_bigrams(tokens: Tokens, budget: int) -> tuple[float | None, int]:
 
 
 def templates(tokens: Tokens, ruler: Ruler) -> Blocks | None:
-    """Share of windows of 6 tokens whose skeleton is in 3 or more documents of a block of 350; None below one block.
+    """Share of windows of 6 tokens whose skeleton is in 3 or more documents of a block of 350; None below one
+    block.
 
-    A skeleton keeps the 150 commonest words and the punctuation; other words become one placeholder and words with
-    digits another. In the spirit of syntactic templates: Shaib et al. 2024, arXiv 2407.00211.
+    A skeleton keeps the 150 commonest words and the punctuation; other words become one placeholder and words
+    with digits another. In the spirit of syntactic templates: Shaib et al. 2024, arXiv 2407.00211.
     """
     common = np.sort(ruler.marker_keys[(ruler.marker_values & COMMON) > 0])
     found = np.searchsorted(common, tokens.hash)

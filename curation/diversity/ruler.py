@@ -22,13 +22,13 @@ CHECKSUM = "SHA256"
 class Ruler(NamedTuple):
     """Tables of a reference of human text. Surprisals are in quanta of 1/8 bit.
 
-    unigram uint8[2^18], surprisal of a word by hash & (2^18 - 1); bigram uint16[2^19], 8-bit fingerprint
-    << 8 | surprisal of a word after a token, 0 when unseen; tail_from: words of at least this many quanta are
+    unigram uint8[2^18], surprisal of a word by hash & (2^18 - 1); bigram uint16[2^19], 8-bit fingerprint << 8
+    | surprisal of a word after a token, 0 when unseen; tail_from: words of at least this many quanta are
     outside the types that carry 90 % of the text; head and tail uint8[2^17], bit masks (little bit order)
-    over hash & (2^20 - 1) of those types and of the other known types; marker_keys uint64[4096] and marker_values
-    uint16[4096], phrase_keys uint64[1024] and phrase_values uint8[1024]: the lexicon, open-addressed;
-    function_words uint64[64], hashes; core_mean and core_sd float64[16], words_mean and words_sd float64[64]
-    (share of words), over the human documents.
+    over hash & (2^20 - 1) of those types and of the other known types; marker_keys uint64[4096] and
+    marker_values uint16[4096], phrase_keys uint64[1024] and phrase_values uint8[1024]: the lexicon,
+    open-addressed; function_words uint64[64], hashes; core_mean and core_sd float64[16], words_mean and
+    words_sd float64[64] (share of words), over the human documents.
     """
 
     version: str

@@ -1,8 +1,9 @@
-"""The mergeable state of the statistics: empty, update, merge, compact, result (in `statistics`), dump and load.
+"""The mergeable state of the statistics: empty, update, merge, compact, result (in `statistics`), dump and
+load.
 
 A state is a dict of NumPy arrays, each with one operation in OPERATIONS. Every operation is associative and
-commutative and all sums are of integers, so the state of a corpus is the same, bit for bit, however it was cut into
-batches and shards and in whichever order those were merged. In memory a state takes about 14 MB.
+commutative and all sums are of integers, so the state of a corpus is the same, bit for bit, however it was
+cut into batches and shards and in whichever order those were merged. In memory a state takes about 14 MB.
 """
 
 import json
@@ -28,8 +29,8 @@ SEED = np.uint64(0x5DEECE66D1CE4E5B)
 TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions")
 GRAMS = ("word", "run4", "run8")
 
-#: what merging does with each array: add integers, add and saturate at 2^32 - 1, take the larger, require equality,
-#: or join samples and reservoirs (`compact` then cuts them to size)
+#: what merging does with each array: add integers, add and saturate at 2^32 - 1, take the larger, require
+#: equality, or join samples and reservoirs (`compact` then cuts them to size)
 OPERATIONS = {
     "ruler": "same",
     "totals": "add",
@@ -49,8 +50,14 @@ OPERATIONS = {
 
 def empty(ruler: Ruler) -> State:
     """The state of no documents, for one ruler."""
-    state = {
-        "ruler": np.frombuffer(ruler.version.encode(), np.uint8).copy(),
+    state = {name: array.copy() for name, array in _EMPTY.items()}
+    state["ruler"] = np.frombuffer(ruler.version.encode(), np.uint8).copy()
+    return state
+
+
+def _empty() -> State:
+    state: State = {
+        "ruler": np.zeros(0, np.uint8),
         "totals": np.zeros(len(TOTALS), np.int64),
         "unigram": np.zeros(1 << 20, np.uint32),
         "bigram": np.zeros(1 << 20, np.uint32),
@@ -71,6 +78,9 @@ def empty(ruler: Ruler) -> State:
     return state
 
 
+_EMPTY = _empty()
+
+
 def update(
     state: State,
     *,
@@ -84,10 +94,10 @@ def update(
 ) -> State:
     """Add a batch of documents to a state, in place, and return it.
 
-    tokens: of the batch; data uint8 and starts int64[documents + 1]: `text_buffer` of the same column; ids_hash
-    uint64[documents]: any hash of the documents' ids, by which the reservoir is drawn; features: of the same tokens
-    and ruler, made here when None; mask bool[documents]: True skips a document. Raises ValueError for lengths that
-    do not match and for a ruler that is not the state's.
+    tokens: of the batch; data uint8 and starts int64[documents + 1]: `text_buffer` of the same column;
+    ids_hash uint64[documents]: any hash of the documents' ids, by which the reservoir is drawn; features: of
+    the same tokens and ruler, made here when None; mask bool[documents]: True skips a document. Raises
+    ValueError for lengths that do not match and for a ruler that is not the state's.
     """
     documents = len(tokens.offsets) - 1
     _same_ruler(state["ruler"], np.frombuffer(ruler.version.encode(), np.uint8))
@@ -110,7 +120,7 @@ def update(
     state["style"] += found.style[kept].sum(axis=0, dtype=np.int64)
     size = int(np.diff(starts)[kept].sum())
     state["totals"] += np.array([int(kept.sum()), size, words, n_tokens, measured, directions], np.int64)
-    for i, gram in enumerate(GRAMS):
+    for i in range(len(GRAMS)):
         keys, counts, in_documents = (array[i] for array in samples[:3])
         used = np.flatnonzero(counts)
         used = used[np.argsort(keys[used])]
@@ -120,7 +130,7 @@ def update(
 
 
 def merge(a: State, b: State) -> State:
-    """The state of the documents of both, as a new state. Raises ValueError when they were made on two rulers."""
+    """The state of the documents of both, as a new state. Raises ValueError for states on two rulers."""
     merged: State = {}
     for name, operation in OPERATIONS.items():
         x, y = a[name], b[name]
@@ -154,7 +164,9 @@ def compact(state: State) -> State:
 def _same_ruler(a: np.ndarray, b: np.ndarray) -> None:
     if not np.array_equal(a, b):
         names = " and ".join(bytes(x).decode("ascii", "replace") for x in (a, b))
-        raise ValueError(f"statistics on the rulers {names} cannot be brought together: measure both on one ruler")
+        raise ValueError(
+            f"statistics on the rulers {names} cannot be brought together: measure both on one ruler"
+        )
 
 
 def _join_samples(state: State, i: int, keys: np.ndarray, values: np.ndarray) -> None:
@@ -164,8 +176,10 @@ def _join_samples(state: State, i: int, keys: np.ndarray, values: np.ndarray) ->
     )
 
 
-def _offer(state: State, data: np.ndarray, starts: np.ndarray, ids_hash: np.ndarray, documents: np.ndarray) -> None:
-    """Take the documents with the smallest priorities into the reservoir; equal ids are told apart by content."""
+def _offer(
+    state: State, data: np.ndarray, starts: np.ndarray, ids_hash: np.ndarray, documents: np.ndarray
+) -> None:
+    """Take the documents of the smallest priorities into the reservoir; content tells equal ids apart."""
     priority = mix64_array(ids_hash[documents] ^ SEED)
     held = state["reservoir_priority"]
     if len(held) >= RESERVOIR:
@@ -210,7 +224,7 @@ def dump(state: State) -> bytes:
     """The state as compressed bytes; equal states give equal bytes."""
     header = {n: [a.dtype.str, list(a.shape)] for n, a in ((n, state[n]) for n in OPERATIONS)}
     head = json.dumps({"version": VERSION, "arrays": header}, sort_keys=True).encode()
-    # the bytes of one significance stand together: small counts then compress to little more than their entropy
+    # bytes of one significance stand together: small counts then compress to little more than their entropy
     planes = (
         np.ascontiguousarray(state[n].reshape(-1).view(np.uint8).reshape(-1, state[n].dtype.itemsize).T)
         for n in sorted(OPERATIONS)
@@ -232,8 +246,12 @@ def load(data: bytes) -> State:
             dtype, shape = np.dtype(header["arrays"][name][0]), tuple(header["arrays"][name][1])
             count = int(np.prod(shape, dtype=np.int64))
             plane = np.frombuffer(raw, np.uint8, count * dtype.itemsize, at).reshape(dtype.itemsize, count)
-            state[name] = np.ascontiguousarray(plane.T).reshape(-1).view(dtype).reshape(shape)
+            state[name] = np.array(plane.T, order="C").reshape(-1).view(dtype).reshape(shape)
             at += count * dtype.itemsize
+            expected = _EMPTY[name]
+            fixed = 0 if OPERATIONS[name] in ("add", "saturate", "max") else 1
+            if dtype != expected.dtype or shape[fixed:] != expected.shape[fixed:]:
+                raise ValueError(f"its array {name} is {dtype}{shape}")
     except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"these bytes are no state of statistics: {error}") from None
     return state

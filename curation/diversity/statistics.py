@@ -31,7 +31,7 @@ Found = tuple[float | None, float | None, float, str | None]
 
 
 def core_moments(state: State) -> Moments:
-    """Moments of the 16 core scalars of the documents with words, standardised by the ruler; exact sums behind them."""
+    """Moments, from exact sums, of the 16 core scalars of documents with words, standardised by the ruler."""
     n = int(state["totals"][TOTALS.index("measured")])
     if n == 0:
         return Moments(0.0, np.zeros(16), np.zeros((16, 16)))
@@ -162,7 +162,9 @@ def _rates(state: State) -> dict[str, Found]:
     if not words:
         return {name: _too_few(0, 1, "words") for name in counts}
     # Poisson error, with one more count so that a rate of 0 has an error too
-    return {name: (1000 * c / words, 1000 * (c + 1) ** 0.5 / words, words, None) for name, c in counts.items()}
+    return {
+        name: (1000 * c / words, 1000 * (c + 1) ** 0.5 / words, words, None) for name, c in counts.items()
+    }
 
 
 def _documents(state: State, ruler: Ruler, totals: Mapping[str, int]) -> dict[str, Found]:
@@ -224,10 +226,11 @@ def values(results: Mapping[str, Measured]) -> dict[str, float | None]:
 def compare(results: Mapping[str, Measured], reference: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
     """How each statistic of a corpus differs from that of a reference measured on the same ruler.
 
-    By name: difference, error (of independent samples, where both are known), z = difference / error, `worse` (True
-    when the difference goes the way that tells of lost variance by more than two errors, or at all where no error is
-    known; None where it cannot be said) and reason. The errors take words or documents as independent: they are
-    lower bounds, so a z below 2 is no difference while one above 2 may still be clustering.
+    By name: difference, error (of independent samples, where both are known), z = difference / error, `worse`
+    (True when the difference goes the way that tells of lost variance by more than two errors, or at all
+    where no error is known; None where it cannot be said) and reason. The errors take words or documents as
+    independent: they are lower bounds, so a z below 2 is no difference while one above 2 may still be
+    clustering.
     """
     compared: dict[str, dict[str, Any]] = {}
     for name, statistic in STATISTICS.items():

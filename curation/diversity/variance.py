@@ -1,8 +1,8 @@
 """Variance retention: how much of the variance of a reference a corpus keeps, in every direction at once.
 
-Never the trace: mixing two populations with different means inflates it while whole directions are lost, so a corpus
-can gain trace and lose variance. Read `vr_min` and `ffd` first, against the floor that two halves of the reference
-give.
+Never the trace: mixing two populations with different means inflates it while whole directions are lost, so a
+corpus can gain trace and lose variance. Read `vr_min` and `ffd` first, against the floor that two halves of
+the reference give.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ NUMBERS = ("vr_min", "vr_ld", "vr_max", "shift", "ffd")
 
 
 class Moments(NamedTuple):
-    """n documents (or effective documents, for weighted ones), their mean float64[d] and covariance float64[d, d]."""
+    """n documents (effective ones where weighted), their mean float64[d] and covariance float64[d, d]."""
 
     n: float
     mean: np.ndarray
@@ -26,7 +26,7 @@ class Moments(NamedTuple):
 
 
 def moments_of(values: np.ndarray, weights: np.ndarray | None = None) -> Moments:
-    """Moments of rows float64[n, d]; with weights float64[n] >= 0, n is Kish's effective size (sum w)^2 / sum w^2."""
+    """Moments of rows float64[n, d]; with weights float64[n] >= 0, n is Kish's size (sum w)^2 / sum w^2."""
     values = np.asarray(values, np.float64)
     w = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     total, square = float(w.sum()), float((w * w).sum())
@@ -45,16 +45,19 @@ def variance_retention(
 ) -> dict[str, float | int | str | None]:
     """How the variance of a corpus compares with that of a reference, over the same d features.
 
-    Features are standardised by the reference, those without variance in it left out, and `ridge` (in those units)
-    is added to both diagonals. With A = R^-1/2 S R^-1/2 the covariance S of the corpus seen by that of the reference:
-    vr_min and vr_max, the least and greatest eigenvalue of A (1 = as in the reference); vr_ld, det(A)^(1/d) with the
-    bias of log-determinants of Gaussian samples taken off; shift, |R^-1/2 (mean difference)| / sqrt(d); ffd, the
-    Frechet distance of the two Gaussians over d. Also `features`, the d that counted, and `reason`: None, or why
-    there are no numbers (fewer than 2 documents a feature). Sources: Dowson and Landau 1982 (distance), Cai et al. 2015
-    (log-determinant). Raises ValueError for moments of different features.
+    Features are standardised by the reference, those without variance in it left out, and `ridge` (in those
+    units) is added to both diagonals. With A = R^-1/2 S R^-1/2 the covariance S of the corpus seen by that of
+    the reference: vr_min and vr_max, the least and greatest eigenvalue of A (1 = as in the reference); vr_ld,
+    det(A)^(1/d) with the bias of log-determinants of Gaussian samples taken off; shift, |R^-1/2 (mean
+    difference)| / sqrt(d); ffd, the Frechet distance of the two Gaussians over d. Also `features`, the d that
+    counted, and `reason`: None, or why there are no numbers (fewer than 2 documents a feature). Sources:
+    Dowson and Landau 1982 (distance), Cai et al. 2015 (log-determinant). Raises ValueError for moments of
+    different features.
     """
     if corpus.mean.shape != reference.mean.shape:
-        raise ValueError(f"moments of {len(corpus.mean)} features cannot be compared with {len(reference.mean)}")
+        raise ValueError(
+            f"moments of {len(corpus.mean)} features cannot be compared with {len(reference.mean)}"
+        )
     deviation = np.sqrt(np.maximum(np.diag(reference.covariance), 0.0))
     used = deviation > 1e-9
     d = int(used.sum())
@@ -91,10 +94,9 @@ def variance_retention(
     }
 
 
-def floor(
-    half_a: Moments, half_b: Moments, ridge: float = RIDGE
-) -> dict[str, float | int | str | None]:
-    """What sampling alone does to the numbers: each half of a reference against the other, the worse of the two.
+def floor(half_a: Moments, half_b: Moments, ridge: float = RIDGE) -> dict[str, float | int | str | None]:
+    """What sampling alone does to the numbers: each half of a reference against the other, the worse of the
+    two.
 
     A corpus as good as the reference scores about this; nothing finer can be read from the numbers.
     """

@@ -301,6 +301,16 @@ def features_kernel(
         for j in range(48):
             style[d, j] = min(counts[j], 65535)
         _scalars(
-            core[d], counts, length_sum, length_squares, characters, s1, s2, bigram_sum, novel, tail,
-            functions, pairs,
+            core[d],
+            counts,
+            length_sum,
+            length_squares,
+            characters,
+            s1,
+            s2,
+            bigram_sum,
+            novel,
+            tail,
+            functions,
+            pairs,
         )

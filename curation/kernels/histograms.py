@@ -89,9 +89,9 @@ def count_kernel(
 ):  # fmt: skip
     """Add the documents of a batch that are not skipped to the tables of a state, and sample their n-grams.
 
-    unigram, bigram uint32[2^20], opener uint32[2^16], polarity uint32[2^17, 2]; keys uint64[3, SLOTS] and counts,
-    documents, last int64[3, SLOTS] are the samples, zero on entry; levels int64[3] rises whenever a sample would
-    hold more than SAMPLE keys. Returns (words, tokens).
+    unigram, bigram uint32[2^20], opener uint32[2^16], polarity uint32[2^17, 2]; keys uint64[3, SLOTS] and
+    counts, documents, last int64[3, SLOTS] are the samples, zero on entry; levels int64[3] rises whenever a
+    sample would hold more than SAMPLE keys. Returns (words, tokens).
     """
     filled = np.zeros(SAMPLES, np.int64)
     ring = np.zeros(8, np.uint64)
@@ -134,10 +134,14 @@ def count_kernel(
             previous, adjacent = h, True
             if code == NEGATION:
                 negated = t
-            elif code == NO_CLASS and not entry & COMMON and not kind & (NUMBER | CHAR):
-                if lengths[t] >= CONTENT_LENGTH:
-                    sign = 1 if t - negated <= NEGATION_REACH else 0
-                    polarity[(h >> np.uint64(20)) & low17, sign] += np.uint32(1)
+            elif (
+                code == NO_CLASS
+                and not entry & COMMON
+                and not kind & (NUMBER | CHAR)
+                and lengths[t] >= CONTENT_LENGTH
+            ):
+                sign = 1 if t - negated <= NEGATION_REACH else 0
+                polarity[(h >> np.uint64(20)) & low17, sign] += np.uint32(1)
             if _below(h, levels[0]):
                 filled[0] += _count(keys[0], counts[0], documents[0], last[0], h, d)
             # runs of 4 and 8 words are polynomials in the word hashes, rolled on by one word
@@ -195,12 +199,15 @@ def merge_samples(keys_a, values_a, keys_b, values_b, level, limit):
 
 
 @njit(nogil=True, cache=True)
-def moments_kernel(core, words, word_counts, skip, core_mean, core_sd, words_mean, words_sd, sums, products, direction):
-    """Add the standardised features of every document with words to exact sums; returns (documents, directions).
+def moments_kernel(
+    core, words, word_counts, skip, core_mean, core_sd, words_mean, words_sd, sums, products, direction
+):
+    """Add the standardised features of every document with words to exact sums; returns (documents,
+    directions).
 
-    sums int64[16] and products int64[16, 16] of the core scalars, clipped to 6.5 deviations, on a grid of 2^-10 and
-    2^-20; direction int64[80] of the unit vector of core scalars and shares of function words, clipped to 5
-    deviations, on a grid of 2^-20. word_counts int64[documents].
+    sums int64[16] and products int64[16, 16] of the core scalars, clipped to 6.5 deviations, on a grid of
+    2^-10 and 2^-20; direction int64[80] of the unit vector of core scalars and shares of function words,
+    clipped to 5 deviations, on a grid of 2^-20. word_counts int64[documents].
     """
     n_core, n_words = len(core_mean), len(words_mean)
     q = np.empty(n_core, np.int64)
