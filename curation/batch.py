@@ -81,9 +81,7 @@ def add_columns(
 
 
 def combine(chunks: list[Any]) -> Any:
-    """One array of the chunks of a row group; dictionaries anew, so that they hold what is used in order
-    of use.
-    """
+    """One array of the chunks, copied; dictionaries anew, with what is used, in order of use."""
     kind = chunks[0].type
     if pa.types.is_dictionary(kind):
         plain = [chunk.dictionary.take(chunk.indices) for chunk in chunks]

@@ -11,16 +11,15 @@ from curation.io.writers import ShardWriter
 
 RAW_BYTES = 65_536  # most bytes kept of a bad record
 
-SCHEMA: pa.Schema = pa.schema(
-    [
-        ("row", pa.int64()),  # first physical record number
-        ("offset", pa.int64()),  # byte in the decompressed file, or null
-        ("count", pa.int64()),  # records lost; 1 where the number cannot be known
-        ("error", pa.string()),
-        ("message", pa.string()),
-        ("raw", pa.binary()),
-    ]
-)
+_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("row", pa.int64()),  # first physical record number
+    ("offset", pa.int64()),  # byte in the decompressed file, or null
+    ("count", pa.int64()),  # records lost; 1 where the number cannot be known
+    ("error", pa.string()),
+    ("message", pa.string()),
+    ("raw", pa.binary()),
+]
+SCHEMA = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ def blocks(
     """Lines gathered to at most `limit` bytes (one longer line alone), numbered; what is no line goes to
     on_bad.
     """
-    row, first, size = 0, 0, 0
+    first, size = 0, 0
     held: list[Line] = []
-    for line in lines:
+    for row, line in enumerate(lines):
         if isinstance(line, Broken):
             on_bad(BadRecord(row, line.offset, 1, "broken_compression", line.message, line.data))
             break
@@ -50,7 +50,6 @@ def blocks(
                 line = line._replace(data=line.data[len(UTF8_MARK) :])
             held.append(line)
             size += line.size
-        row += 1
     if held:
         yield Block(first, held)
 

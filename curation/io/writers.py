@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from curation.io import files
 from curation.batch import combine
+from curation.io import files
 from curation.io.sizes import row_bytes
 from curation.io.stamps import stamp, write_sidecar
 from curation.layout import format_of
@@ -82,9 +82,8 @@ class ShardWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a batch. Raises ValueError for another schema, naming the difference."""
         if not batch.schema.equals(self.schema):
-            raise ValueError(
-                f"{self.url}: a batch has another schema than the file: {_difference(batch.schema, self.schema)}"
-            )
+            difference = _difference(batch.schema, self.schema)
+            raise ValueError(f"{self.url}: a batch has another schema than the file: {difference}")
         ends = np.cumsum(row_bytes(batch))
         start = 0
         while start < batch.num_rows:

@@ -13,7 +13,9 @@ def shard(path: str | Path) -> Shard:
     return Shard(0, url, "default", url.rpartition("/")[2])
 
 
-def read(path: str | Path, batch_bytes: int = 1 << 20, **options) -> tuple[list[dict], list[int], list[BadRecord]]:
+def read(
+    path: str | Path, batch_bytes: int = 1 << 20, **options
+) -> tuple[list[dict], list[int], list[BadRecord]]:
     """Everything a shard delivers: records, their physical numbers and the bad ones."""
     bad: list[BadRecord] = []
     records: list[dict] = []

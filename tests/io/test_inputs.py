@@ -11,7 +11,15 @@ import pytest
 from curation.config import Config, ConfigError, Input
 from curation.io import expand, files, manifest
 
-ODD = ["a b.jsonl", "qu'o\"te.jsonl.gz", "ünï/中.parquet", "dots...jsonl", "d/e/f.json.zst", "x::y#z?.jsonl", "[1].jsonl"]
+ODD = [
+    "a b.jsonl",
+    "qu'o\"te.jsonl.gz",
+    "ünï/中.parquet",
+    "dots...jsonl",
+    "d/e/f.json.zst",
+    "x::y#z?.jsonl",
+    "[1].jsonl",
+]
 
 
 def fill(folder: Path, names: list[str]) -> None:
@@ -41,7 +49,8 @@ def test_folders_files_and_globs(tmp_path: Path) -> None:
     for name in ODD:
         assert names(Input(path=f"{tmp_path}/d/../{name}", source="s")) == [f"s/{name.rpartition('/')[2]}"]
     assert names(Input(path=f"{tmp_path}/d/**"), Input(path=f"{tmp_path}/d/e/../**"), output="") == [
-        "default/e/f.json.zst", "default/e/g.jsonl",
+        "default/e/f.json.zst",
+        "default/e/g.jsonl",
     ]
 
 
@@ -58,6 +67,7 @@ def test_memory_filesystem() -> None:
 
 def test_errors_name_the_way_out(tmp_path: Path) -> None:
     fill(tmp_path, ["data/part-0.jsonl", "data/notes.txt", "other/part-0.jsonl"])
+
     def fails(match: str, *inputs: Input) -> None:
         with pytest.raises(ConfigError, match=match):
             expand(inputs)
@@ -66,13 +76,22 @@ def test_errors_name_the_way_out(tmp_path: Path) -> None:
     fails("did you mean 'data'", Input(path=f"{tmp_path}/dat/*.jsonl"))
     fails("matches no file; .*data exists.*'part-0.jsonl'", Input(path=f"{tmp_path}/data/part*.jsonll"))
     fails("did you mean 'part-0.jsonl'", Input(path=f"{tmp_path}/data/part-1.jsonl"))
-    fails(r"notes.txt: unknown extension; known are .parquet, .jsonl.gz", Input(path=f"{tmp_path}/data/notes.txt"))
+    fails(
+        r"notes.txt: unknown extension; known are .parquet, .jsonl.gz",
+        Input(path=f"{tmp_path}/data/notes.txt"),
+    )
     fails("matches .*notes.txt", Input(path=f"{tmp_path}/data/*"))
     both = Input(path=f"{tmp_path}/data", source="a"), Input(path=f"{tmp_path}/data/*.jsonl", source="b")
     fails("part-0.jsonl is matched by two inputs.*source a.*source b", *both)
-    fails("would both be default/part-0.jsonl", Input(path=f"{tmp_path}/data"), Input(path=f"{tmp_path}/other"))
+    fails(
+        "would both be default/part-0.jsonl", Input(path=f"{tmp_path}/data"), Input(path=f"{tmp_path}/other")
+    )
     os.symlink(tmp_path / "data", tmp_path / "link")
-    fails("matched by two inputs", Input(path=f"{tmp_path}/data", source="a"), Input(path=f"{tmp_path}/link", source="b"))
+    fails(
+        "matched by two inputs",
+        Input(path=f"{tmp_path}/data", source="a"),
+        Input(path=f"{tmp_path}/link", source="b"),
+    )
     fill(tmp_path, ["same/a.jsonl", "same/a.jsonl.parquet"])
     fails("share an output name", Input(path=f"{tmp_path}/same"))
     (tmp_path / "empty").mkdir()
@@ -89,7 +108,9 @@ def test_links_and_loops(tmp_path: Path) -> None:
 
 
 def test_an_earlier_run_is_read_by_what_it_kept(tmp_path: Path) -> None:
-    fill(tmp_path, ["o/manifest.json", "o/kept/web/a.parquet", "o/signals/web/a.parquet.parquet", "raw.jsonl"])
+    fill(
+        tmp_path, ["o/manifest.json", "o/kept/web/a.parquet", "o/signals/web/a.parquet.parquet", "raw.jsonl"]
+    )
     assert names(Input(path=f"{tmp_path}/o")) == ["default/web/a.parquet"]
     assert names(Input(path=str(tmp_path))) == ["default/raw.jsonl"]
     os.unlink(tmp_path / "o/manifest.json")
@@ -123,9 +144,12 @@ def test_the_lock_dies_with_its_owner(tmp_path: Path) -> None:
         pass
     process.kill()
     process.join()
-    with manifest.lock(str(tmp_path)):
-        with pytest.raises(ConfigError, match="another run"), manifest.lock(str(tmp_path)):
-            pass
+    with (
+        manifest.lock(str(tmp_path)),
+        pytest.raises(ConfigError, match="another run"),
+        manifest.lock(str(tmp_path)),
+    ):
+        pass
     with manifest.lock("memory://anything"):
         pass
 
@@ -137,8 +161,12 @@ def test_manifest(tmp_path: Path) -> None:
     (shard,) = expand([Input(path=str(path))])
     counts = {"read": 1, "kept": 1, "excluded": 0, "quarantined": 0}
     made = manifest.build(
-        Config(), hashes={"annotate": "x"}, inputs=[manifest.input_entry(shard, 1)],
-        outputs=[manifest.output_entry(str(tmp_path), "in/a.parquet", 1)], documents=counts, stages={},
+        Config(),
+        hashes={"annotate": "x"},
+        inputs=[manifest.input_entry(shard, 1)],
+        outputs=[manifest.output_entry(str(tmp_path), "in/a.parquet", 1)],
+        documents=counts,
+        stages={},
     )
     manifest.write(str(tmp_path), made)
     back = manifest.read(str(tmp_path))

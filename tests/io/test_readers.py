@@ -1,6 +1,7 @@
 """Bad input of every kind is quarantined one record at a time, and record numbers never shift."""
 
 import gzip
+import json
 from pathlib import Path
 
 import orjson
@@ -10,10 +11,10 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from io_helpers import broken_strings, read, shard
 
 from curation.config import Columns, ConfigError
 from curation.io import check_columns, final_schema
-from io_helpers import broken_strings, read, shard
 
 GOOD = [b'{"text":"one","n":1}', b'{"text":"two","n":2.5}']
 BAD = {
@@ -32,7 +33,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("line", BAD, ids=lambda line: repr(line))
+@pytest.mark.parametrize("line", BAD, ids=repr)
 @pytest.mark.parametrize("size", [1, 30, 1 << 20])
 def test_a_bad_line_is_quarantined_alone(tmp_path: Path, line: bytes, size: int) -> None:
     path = tmp_path / "a.jsonl"
@@ -121,7 +122,9 @@ def test_parquet_without_a_footer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", [1 << 28, 0])
-def test_a_broken_page_costs_its_row_group(tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_page_costs_its_row_group(
+    tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("curation.io.readers.HELD_ROW_GROUP", held)
     path = tmp_path / "a.parquet"
     table = pa.table({"text": [f"document {i}" for i in range(300)], "n": range(300)})
@@ -138,7 +141,9 @@ def test_a_broken_page_costs_its_row_group(tmp_path: Path, held: int, monkeypatc
         assert "100 to 199" in bad[0].message
 
 
-@pytest.mark.parametrize("kind", [None, pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize(
+    "kind", [None, pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
 def test_invalid_utf8_in_parquet(tmp_path: Path, kind: pa.DataType | None) -> None:
     path = tmp_path / "a.parquet"
     strings = broken_strings([b"good", b"\xff\xfe", b"also good, and longer than a view", b"good"], None)
@@ -147,7 +152,9 @@ def test_invalid_utf8_in_parquet(tmp_path: Path, kind: pa.DataType | None) -> No
     parquet(path, pa.table({"text": strings, "n": [0, 1, 2, 3]}))
     records, rows, bad = read(path)
     assert rows == [0, 2, 3] == [r["n"] for r in records]
-    assert [(b.row, b.error, b.raw) for b in bad] == [(1, "invalid_utf8", b"\xff\xfe")] and "'text'" in bad[0].message
+    assert [(b.row, b.error, b.raw) for b in bad] == [(1, "invalid_utf8", b"\xff\xfe")] and "'text'" in bad[
+        0
+    ].message
 
 
 @pytest.mark.parametrize(
@@ -169,11 +176,17 @@ LINES = st.lists(
         st.dictionaries(
             st.sampled_from(["text", "a", "b"]),
             st.recursive(
-                st.none() | st.booleans() | st.integers(-(2**64), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-                lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("pq"), inner, max_size=2),
+                st.none()
+                | st.booleans()
+                | st.integers(-(2**64), 2**64 - 1)
+                | st.floats(allow_nan=False, allow_infinity=False)
+                | st.text(max_size=5),
+                lambda inner: (
+                    st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("pq"), inner, max_size=2)
+                ),
                 max_leaves=4,
             ),
-        ).map(lambda d: __import__("json").dumps(d).encode()),
+        ).map(lambda d: json.dumps(d).encode()),
     ),
     max_size=12,
 )
@@ -181,7 +194,9 @@ LINES = st.lists(
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LINES, st.integers(1, 200), st.integers(1, 200))
-def test_batches_do_not_change_what_is_read(tmp_path: Path, lines: list[bytes], first: int, second: int) -> None:
+def test_batches_do_not_change_what_is_read(
+    tmp_path: Path, lines: list[bytes], first: int, second: int
+) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\n".join(lines))
     a, b = read(path, first), read(path, second)
