@@ -40,7 +40,7 @@ class Frame(NamedTuple):
     """What the first pass fixes and the second needs."""
 
     standard: features.Standard
-    centroids: np.ndarray  # float64[k, 16]
+    centroids: np.ndarray  # float64[k, 17], see mixing.gate.centroids
     language: str
 
 
@@ -68,7 +68,7 @@ class Profile(NamedTuple):
 
     language: str
     standard: features.Standard
-    centroids: np.ndarray  # float64[k, 16]
+    centroids: np.ndarray  # float64[k, 17]
     cell_documents: np.ndarray  # int64[cells], half B
     cell_means: np.ndarray  # float64[cells, d]
     cell_squares: np.ndarray  # float64[cells, d]
@@ -270,10 +270,11 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     missing = [key for key in ("mean", "sd", *_ARRAYS) if key not in arrays] + [k for k in _HEADER if k not in header]
     if missing:
         raise ProfileError(f"{name} lacks {', '.join(missing)}: {again}")
-    cells = len(arrays["centroids"]) + len(gate.CLASSES) + 1
+    cells = gate.cell_count(arrays["centroids"])
     shapes = {
         "mean": (features.RAW,),
         "sd": (features.RAW,),
+        "centroids": (len(arrays["centroids"]), schema.CORE + 1),
         "cell_documents": (cells,),
         "cell_means": (cells, features.FEATURES),
         "cell_squares": (cells, features.FEATURES),

@@ -44,26 +44,27 @@ def _dot(row, coefficients):
 
 
 @njit(nogil=True, cache=True)
-def tilt(matrix, coefficients, offset, base, cap, units, free):
+def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
     """Tilted weights min(cap, base * exp(offset + row . coefficients)) of every row, as integers out of `UNITS` = cap.
 
     matrix float64[n, d], coefficients float64[d], base float64[n] (rows at or below zero get no weight). Fills
-    float64[n] `units` (all rows) and `free` (zero where the cap binds) and returns (high, low, capped): the two limbs
-    of the sum of the potential, in 2^-32 of the cap, and the number of capped rows. The potential is the integral of
-    the weight over its exponent: the weight below the cap, cap * (1 + excess exponent) above it.
+    float64[n] `units` (all rows) and `free` (zero where the cap binds), adds the potential of the rows below the cap to
+    column 0 and of the others to column 1 of int64[2, 2] `potential` (limbs, in 2^-32 of the cap), and returns the number
+    of capped rows. The potential is the integral of the weight over its exponent: the weight itself below the cap,
+    cap * (1 + excess exponent) above it.
     """
     rows = len(matrix)
     top = math.log(cap)
-    high = np.int64(0)
-    low = np.int64(0)
-    capped = np.int64(0)
+    capped = 0
     for i in range(rows):
         units[i] = 0.0
         free[i] = 0.0
         if not base[i] > 0.0:
             continue
         exponent = offset + _dot(matrix[i], coefficients) + math.log(base[i]) - top
+        at = 0
         if exponent >= 0.0:
+            at = 1
             capped += 1
             units[i] = UNITS
             value = min(1.0 + exponent, 1048576.0)
@@ -72,9 +73,9 @@ def tilt(matrix, coefficients, offset, base, cap, units, free):
             units[i] = np.rint(value * UNITS)
             free[i] = units[i]
         fixed = np.int64(np.rint(value * 4294967296.0))
-        high += fixed >> 32
-        low += fixed & _LOW
-    return high, low, capped
+        potential[0, at] += fixed >> 32
+        potential[1, at] += fixed & _LOW
+    return capped
 
 
 @njit(nogil=True, cache=True)

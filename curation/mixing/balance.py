@@ -28,7 +28,7 @@ from curation.mixing.reservoir import Reservoir
 
 NORM_LIMIT = 50.0  # a longer coefficient vector means that no weighting reaches the targets
 OFF_TARGET = 3.0  # standard errors beyond which a feature is called unreachable
-MOST_SLACK = 64.0  # factor on the slack at which balancing gives up
+MOST_SLACK = 16.0  # standard errors (or multiples of a larger slack) beyond which balancing gives up
 ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
 SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
 _RIDGE = 1e-6
@@ -45,7 +45,7 @@ class Sums(NamedTuple):
     first: np.ndarray  # int64[2, d] limbs: units * feature, 2^-10
     first_free: np.ndarray  # int64[2, d] limbs: the same below the cap
     second: np.ndarray  # int64[2, d, d] limbs, below the cap, 2^-20; int64[2, 0, 0] when not asked for
-    value: np.ndarray  # int64[2] limbs: potential, 2^-32 of the cap
+    value: np.ndarray  # int64[2, 2] limbs: potential below the cap (the exact weight) and at it, 2^-32 of the cap
 
 
 class Solution(NamedTuple):
@@ -87,7 +87,8 @@ def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: boo
     free = np.zeros(len(matrix))
     matrix = np.ascontiguousarray(matrix, np.float64)
     base = np.ascontiguousarray(q, np.float64)
-    high, low, capped = moments.tilt(matrix, np.array(solution.b), solution.offset, base, solution.cap, units, free)
+    value = np.zeros((2, 2), np.int64)
+    capped = moments.tilt(matrix, np.array(solution.b), solution.offset, base, solution.cap, units, free, value)
     whole = units.astype(np.int64)
     return Sums(
         np.array([np.count_nonzero(base > 0), capped, np.count_nonzero((base > 0) & (units == 0))], np.int64),
@@ -95,7 +96,7 @@ def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: boo
         moments.first_moments(matrix, units),
         moments.first_moments(matrix, free),
         moments.second_moments(matrix, free) if second else np.zeros((2, 0, 0), np.int64),
-        moments.carry(np.array([high, low], np.int64)),
+        moments.carry(value),
     )
 
 
@@ -109,7 +110,7 @@ def empty_sums(features: int, second: bool = True) -> Sums:
     d = features if second else 0
     return Sums(
         np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros((2, features), np.int64),
-        np.zeros((2, features), np.int64), np.zeros((2, d, d), np.int64), np.zeros(2, np.int64),
+        np.zeros((2, features), np.int64), np.zeros((2, d, d), np.int64), np.zeros((2, 2), np.int64),
     )  # fmt: skip
 
 
@@ -136,13 +137,14 @@ def solve_reservoir(
         near = first
     if few == len(matrix) and reached:
         return near._replace(dual=None, accepted=())
-    for relaxed in (slack, level, 2 * level, 4 * level) if reached else (slack,):
+    for relaxed in sorted({slack, level, 2 * level} if reached else {slack}):
         solution, reached = _descend(matrix, reservoir.q, goal, near._replace(relaxed=relaxed))
         if reached:
             return solution._replace(dual=None, accepted=())
         near = first
     flat, _ = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
-    reason = f"no weighting of the sample comes within {level:g} standard errors of the reference"
+    most = MOST_SLACK * max(slack, 1.0)
+    reason = f"no weighting of the sample comes within {most:g} standard errors of the reference: base weights kept"
     return first._replace(offset=flat.offset, relaxed=math.inf, status="unreachable", reason=reason)
 
 
@@ -195,7 +197,7 @@ def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: S
     if _norm(moved) > NORM_LIMIT:
         fresh = start(len(targets), solution.cap, solution.slack)
         return fresh._replace(relaxed=max(2 * solution.relaxed, 1.0), status="moving", history=solution.history)
-    worst = _imbalance(sums, goal)
+    worst = _imbalance(sums, goal, solution.cap)
     record = (value, float(np.abs(worst).max(initial=0.0)), _norm(solution), solution.relaxed)
     return moved._replace(
         accepted=(solution.offset, *solution.b),
@@ -211,16 +213,14 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
     Status: `converged` within the tolerance asked for, `relaxed` within a larger one, `unreachable` when a feature
     stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` without documents.
     """
-    n, mass, free = int(sums.count[0]), int(sums.mass[0]), int(sums.mass[1])
+    n, mass = int(sums.count[0]), int(sums.mass[0])
     if solution.status == "unchanged" or n == 0 or mass == 0:
         return solution._replace(status="unchanged", reason=solution.reason or "no document has a base weight")
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
-    unit = solution.cap / moments.UNITS
-    wanted = n / unit - (mass - free)
-    scale = wanted / free if free > 0 and wanted > 0 else 1.0
-    capped = moments.to_float(sums.first, moments.GRID) - moments.to_float(sums.first_free, moments.GRID)
-    total = mass - free + scale * free
-    attained = (capped + scale * moments.to_float(sums.first_free, moments.GRID)) / total
+    below, above = _masses(sums, solution.cap)
+    scale = (1.0 - above) / below if below > 0 and above < 1 else 1.0
+    first_free, first_capped = _firsts(sums, solution.cap)
+    attained = (first_capped + scale * first_free) / (above + scale * below)
     off = (attained - goal.targets) / goal.errors
     bound = max(OFF_TARGET, 1.5 * solution.slack)
     unreachable = tuple(int(j) for j in np.flatnonzero(np.abs(off) > bound))
@@ -257,7 +257,7 @@ def weights(matrix: np.ndarray, q: np.ndarray, solution: Solution) -> np.ndarray
 def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
     """The dual at the point where the sums were taken, a document; what a step must not increase."""
     b = np.array(solution.b)
-    potential = float(moments.to_float(sums.value, moments.VALUE)) * solution.cap / int(sums.count[0])
+    potential = float(moments.to_float(sums.value.sum(1), moments.VALUE)) * solution.cap / int(sums.count[0])
     penalty = solution.relaxed * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
     return potential - solution.offset - _sum(b * goal.targets) + penalty
 
@@ -279,19 +279,20 @@ def from_json(values: dict[str, Any]) -> Solution:
 
 def _direction(sums: Sums, goal: Goal, solution: Solution) -> tuple[np.ndarray, float]:
     """Proximal Newton step of (offset, b) and the decrease of the dual that it promises."""
-    n = int(sums.count[0])
-    unit = solution.cap / moments.UNITS / n
+    unit = _unit(sums, solution.cap)
     d = len(goal.targets)
     b = np.array(solution.b)
+    below, above = _masses(sums, solution.cap)
+    first_free, first_capped = _firsts(sums, solution.cap)
     hessian = np.empty((d + 1, d + 1))
-    hessian[0, 0] = int(sums.mass[1]) * unit
-    hessian[0, 1:] = hessian[1:, 0] = moments.to_float(sums.first_free, moments.GRID) * unit
+    hessian[0, 0] = below
+    hessian[0, 1:] = hessian[1:, 0] = first_free
     hessian[1:, 1:] = moments.to_float(sums.second, 2 * moments.GRID) * unit
     inner = np.arange(1, d + 1)
     hessian[inner, inner] += _RIDGE
     gradient = np.empty(d + 1)
-    gradient[0] = int(sums.mass[0]) * unit - 1.0
-    gradient[1:] = moments.to_float(sums.first, moments.GRID) * unit - goal.targets + _RIDGE * b
+    gradient[0] = below + above - 1.0
+    gradient[1:] = first_free + first_capped - goal.targets + _RIDGE * b
     penalty = np.concatenate([[0.0], solution.relaxed * goal.errors])
     at = np.concatenate([[solution.offset], b])
     step = moments.lasso_step(hessian, gradient, at, penalty, 400, 1e-6)
@@ -304,9 +305,29 @@ def _move(solution: Solution, step: np.ndarray, length: float) -> Solution:
     return solution._replace(offset=float(solution.offset + length * step[0]), b=tuple(b.tolist()))
 
 
-def _imbalance(sums: Sums, goal: Goal) -> np.ndarray:
-    mean = moments.to_float(sums.first, moments.GRID) / max(int(sums.mass[0]), 1)
-    return (mean - goal.targets) / goal.errors
+def _masses(sums: Sums, cap: float) -> tuple[float, float]:
+    """Mean weight a document below and at the cap, exact to 2^-32 of the cap a document."""
+    n = int(sums.count[0])
+    return float(moments.to_float(sums.value[:, 0], moments.VALUE)) * cap / n, int(sums.count[1]) * cap / n
+
+
+def _unit(sums: Sums, cap: float) -> float:
+    """What a unit below the cap is worth a document: rounding to units may shift the mass, but not the mean."""
+    below, _ = _masses(sums, cap)
+    return below / int(sums.mass[1]) if int(sums.mass[1]) else 0.0
+
+
+def _firsts(sums: Sums, cap: float) -> tuple[np.ndarray, np.ndarray]:
+    """float64[d] sums of weight * feature a document, below and at the cap."""
+    free = moments.to_float(sums.first_free, moments.GRID)
+    capped = (moments.to_float(sums.first, moments.GRID) - free) * cap / moments.UNITS / int(sums.count[0])
+    return free * _unit(sums, cap), capped
+
+
+def _imbalance(sums: Sums, goal: Goal, cap: float) -> np.ndarray:
+    free, capped = _firsts(sums, cap)
+    mass = sum(_masses(sums, cap))
+    return ((free + capped) / mass - goal.targets) / goal.errors if mass > 0 else np.zeros(len(goal.targets))
 
 
 def _norm(solution: Solution) -> float:

@@ -1,7 +1,8 @@
 """The coverage gate: documents are reweighted only where the reference has something to say about them.
 
 A reference without stories would otherwise teach the mix to drop stories. Documents fall into cells: prose by the
-nearest of ten centroids of the reference's style scalars, every other gate class, and other languages. A cell is covered
+nearest of ten centroids of the reference's style scalars, prose further from all of them than nearly all of the
+reference, every other gate class, and other languages. A cell is covered
 when the reference's share of it is at least a third of the crawl's share of base weight (base weight, so that a cell
 that is full of suspected machine text is not mistaken for a missing genre). Outside the covered cells documents keep
 their base weight without the human factor.
@@ -24,6 +25,7 @@ CLASSES = ("code", "table", "list", "maths", "boilerplate", "short", "empty")  #
 LEAST_SHARE = 1.0 / 3.0
 LEAST_DOCUMENTS = 8  # fewer documents of a reference in a cell say nothing about it
 _BITS = 20
+_WITHIN = 0.98
 _CLIP = 3.0  # one wild scalar should not decide a cell
 
 
@@ -48,7 +50,9 @@ class Coverage(NamedTuple):
 
 
 def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.ndarray:
-    """float64[at most count, 16]: k-means centroids of float64[docs, 16] standardised scalars, in a fixed order.
+    """float64[at most count, 16 + 1]: k-means centroids of float64[docs, 16] standardised scalars, in a fixed order.
+
+    The last column is the squared distance to the nearest centroid that 98 % of the documents stay within.
 
     k-means++ seeding (Arthur and Vassilvitskii 2007) with hashes for random numbers, then Lloyd's iterations. The result
     depends on the order of `scalars`; give them in order of a hash. Fewer documents than centroids give fewer centroids.
@@ -56,7 +60,7 @@ def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.
     points = np.ascontiguousarray(np.clip(scalars, -_CLIP, _CLIP))
     points = np.unique(points, axis=0) if len(points) < count else points
     if len(points) == 0:
-        return np.zeros((1, scalars.shape[1]))
+        return np.zeros((1, scalars.shape[1] + 1))
     draws = mix64_array(np.arange(count, dtype=np.uint64) + np.uint64(seed << 8)).astype(np.float64) * 2.0**-64
     chosen = points[int(draws[0] * len(points)) :][:1]
     for draw in draws[1:]:
@@ -76,17 +80,19 @@ def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.
         if np.array_equal(moved, chosen):
             break
         chosen = moved
-    return chosen
+    moments.nearest(points, chosen, assigned)
+    gaps = np.sort(_distances(points, chosen[assigned]))
+    return np.column_stack([chosen, np.full(len(chosen), gaps[int(_WITHIN * (len(gaps) - 1))])])
 
 
 def cell_count(centers: np.ndarray) -> int:
-    """Number of cells with these centroids: one each, one for each other gate class, one for everything else."""
-    return len(centers) + len(CLASSES) + 1
+    """Number of cells with these centroids: one each, far prose, each other gate class, everything else."""
+    return len(centers) + 1 + len(CLASSES) + 1
 
 
 def cell_names(centers: np.ndarray) -> tuple[str, ...]:
     """Names of the cells in order."""
-    return (*(f"prose {i}" for i in range(len(centers))), *CLASSES, "other language")
+    return (*(f"prose {i}" for i in range(len(centers))), "prose far from the reference", *CLASSES, "other language")
 
 
 def cells(signals: pa.RecordBatch, scalars: np.ndarray, centers: np.ndarray, language: str) -> np.ndarray:
@@ -96,9 +102,13 @@ def cells(signals: pa.RecordBatch, scalars: np.ndarray, centers: np.ndarray, lan
     does not know, stands in the last cell, which nothing covers.
     """
     assigned = np.zeros(signals.num_rows, np.int64)
-    moments.nearest(np.ascontiguousarray(np.clip(scalars, -_CLIP, _CLIP)), centers, assigned)
+    points = np.ascontiguousarray(np.clip(scalars, -_CLIP, _CLIP))
+    middle = np.ascontiguousarray(centers[:, :-1])
+    moments.nearest(points, middle, assigned)
+    far = _distances(points, middle[assigned]) > centers[0, -1]
+    assigned[far] = len(centers)
     last = cell_count(centers) - 1
-    classes = {name: len(centers) + i for i, name in enumerate(CLASSES)}
+    classes = {name: len(centers) + 1 + i for i, name in enumerate(CLASSES)}
     gate = np.array([-1 if g == "prose" else classes.get(g, last) for g in signals.column("gate").to_pylist()], np.int64)
     assigned = np.where(gate >= 0, gate, assigned)
     foreign = [lang not in (language, "und", None) for lang in signals.column("lang").to_pylist()]
@@ -176,6 +186,7 @@ def blend(tilted: np.ndarray, plain: np.ndarray, inside: np.ndarray, cover: Cove
 
 
 def _distances(points: np.ndarray, center: np.ndarray) -> np.ndarray:
+    # squared, to one point or row by row
     gaps = points - center
     total = np.zeros(len(points))
     for j in range(points.shape[1]):  # one fixed order of additions

@@ -39,7 +39,7 @@ def mix(
 
     p: per batch the calibrated probability of machine text, null without a verdict (None: no verdicts).
     cluster_size: per batch int64[docs], duplicates that a document stands for, 0 for one that is not kept (None: all 1).
-    mode: `balance` (needs a profile), `soft` ((1 - p)^kappa), `cluster` (size^gamma) or `none`; the others are as in the
+    mode: `balance` (needs a profile), `soft` ((1 - p)^kappa), `cluster` (size^gamma) or `none` (weight 1, whatever else is set); the others are as in the
     `mix` section of the configuration. Returns one float64[docs] a batch. The result does not depend on how documents are
     ordered or batched. Raises ValueError for an unknown mode or `balance` without a profile.
     """
@@ -47,11 +47,14 @@ def mix(
         raise ValueError(f"mix.mode must be balance, soft, cluster or none, not {mode!r}")
     if mode == "balance" and profile is None:
         raise ValueError("mix.mode balance needs a reference profile: give one, or use soft, cluster or none")
+    sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
+    if mode == "none":
+        kept = sum(int((s > 0).sum()) for s in sizes)
+        return [(s > 0).astype(np.float64) for s in sizes], {"status": "unchanged", "reason": "mix.mode is none", "documents": kept}
     balanced = mode == "balance"
     kappa = kappa if mode in ("balance", "soft") else 0.0
     gamma = gamma if mode in ("balance", "cluster") else 0.0
     verdicts = p if p is not None else [pa.nulls(b.num_rows, pa.float32()) for b in signals]
-    sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
 
     totals = _fold(
         human_merge, {}, (human_sums(b, v, s > 0, kappa) for b, v, s in zip(signals, verdicts, sizes, strict=True))

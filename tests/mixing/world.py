@@ -35,6 +35,7 @@ def signals(
         "source": pa.array(["web" if i % 3 else "forum" for i in range(n)]),
         "tokens": pa.array(length, pa.int64()),
         "logit": pa.array(logit, pa.float32()) if logits else pa.nulls(n, pa.float32()),
+        "thread_key": pa.array(genre, pa.int64()),
         "lang": pa.array(["en"] * n),
         "group": pa.array(np.where(is_machine, "machine", "human").tolist()),
         "gate": pa.array(["prose"] * n),
