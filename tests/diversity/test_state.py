@@ -1,0 +1,177 @@
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.diversity import compact, dump, empty, features, hash_ids, load, load_ruler, merge, result, update
+from curation.diversity import state as module
+from curation.kernels import histograms
+from curation.text import text_buffer, tokenise
+
+RULER = load_ruler()
+SUBJECTS = ["The cat", "A dog", "My aunt", "Nobody", "However, the committee", "Perhaps he", "We", "It"]
+VERBS = ["did not see", "saw", "never liked", "liked", "wrote about", "refuted", "turned out to be"]
+OBJECTS = ["a harbour", "the 3 lanterns", "moss", "an argument", "quixotic maps", "日本語", "that idea", "snow"]
+
+
+def corpus(n: int, seed: int = 1) -> list[str]:
+    """Made-up documents of a few sentences each."""
+    rng = random.Random(seed)
+    lists = SUBJECTS, VERBS, OBJECTS
+    return [
+        " ".join(" ".join(rng.choice(part) for part in lists) + "." for _ in range(rng.randint(0, 12)))
+        for _ in range(n)
+    ]
+
+
+def measured(texts, ids=None, mask=None, state=None, found=True):
+    column = pa.array(texts, pa.string())
+    tokens = tokenise(column)
+    data, starts = text_buffer(column)
+    ids = pa.array([str(t) for t in texts] if ids is None else ids, pa.string())
+    return update(
+        empty(RULER) if state is None else state,
+        ruler=RULER, tokens=tokens, data=data, starts=starts, ids_hash=hash_ids(ids), mask=mask,
+        features=features(tokens, RULER) if found else None,
+    )  # fmt: skip
+
+
+def assert_equal(a, b):
+    assert set(a) == set(b) == set(module.OPERATIONS)
+    for name in a:
+        assert a[name].dtype == b[name].dtype, name
+        assert np.array_equal(a[name], b[name]), name
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(corpus(40)) | st.text(max_size=20), max_size=25), st.data())
+def test_a_state_does_not_depend_on_order_or_cuts(texts, data):
+    whole = measured(texts)
+    shuffled = data.draw(st.permutations(texts))
+    cut = data.draw(st.integers(0, len(texts)))
+    left, right = measured(shuffled[:cut]), measured(shuffled[cut:])
+    assert_equal(merge(left, right), whole)
+    assert_equal(merge(right, left), whole)
+    assert_equal(measured(shuffled[cut:], state=measured(shuffled[:cut])), whole)
+    assert_equal(merge(whole, empty(RULER)), whole)
+
+
+@pytest.mark.parametrize("shards", [7, 64])
+def test_any_number_of_shards_gives_one_state(shards, monkeypatch):
+    texts = corpus(3000)
+    # small samples and reservoirs, so that every one of them overflows
+    monkeypatch.setattr(module, "RESERVOIR", 100)
+    monkeypatch.setattr(module, "SAMPLE", 200)
+    ids = [str(i) for i in range(len(texts))]
+    whole = measured(texts, ids)
+    assert (whole["levels"][1:] > 0).all()
+    assert len(whole["reservoir_priority"]) == 100
+    merged = empty(RULER)
+    for i in reversed(range(shards)):
+        merged = merge(measured(texts[i::shards], ids[i::shards]), merged)
+    assert_equal(merged, whole)
+
+
+def test_a_batch_larger_than_a_sample_gives_the_same_as_its_parts():
+    # more different runs of words than SAMPLE, so that the kernel itself thins
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{n:x}" for n in rng.integers(0, 1 << 40, 1000)) for _ in range(80)]
+    whole = measured(texts)
+    assert whole["levels"].min() >= 1
+    assert len(whole["run4_keys"]) <= histograms.SAMPLE
+    assert_equal(merge(measured(texts[:33]), measured(texts[33:])), whole)
+
+
+def test_samples_hold_exact_counts():
+    state = measured(["one two three four one two three four", "Zero one two three four."])
+    runs = state["run4_values"][np.argsort(state["run4_values"][:, 0])]
+    # one two three four: twice in the first document and once in the second
+    assert runs[-1].tolist() == [3, 2]
+    assert state["run4_values"][:, 0].sum() == 5 + 2
+    assert state["run8_values"].tolist() == [[1, 1]]
+    assert state["word_values"][:, 0].sum() == 8 + 5
+    assert len(state["word_keys"]) == 5
+
+
+def test_masked_documents_do_not_count():
+    texts = corpus(50)
+    mask = np.arange(50) % 3 == 0
+    kept = [t for t, m in zip(texts, mask, strict=True) if not m]
+    assert_equal(measured(texts, mask=mask), measured(kept))
+
+
+def test_features_are_made_where_none_are_given():
+    assert_equal(measured(corpus(9), found=False), measured(corpus(9)))
+
+
+def test_equal_ids_are_told_apart_by_content(monkeypatch):
+    monkeypatch.setattr(module, "RESERVOIR", 3)
+    texts = [f"text number {i}" for i in range(9)]
+    whole = measured(texts, ["same"] * 9)
+    assert_equal(merge(measured(texts[5:], ["same"] * 4), measured(texts[:5], ["same"] * 5)), whole)
+    assert len({text for text in module.excerpts(whole)}) == 3
+
+
+def test_excerpts_end_between_code_points():
+    texts = ["x" * shift + "é日😀" * 400 for shift in range(5)]
+    for excerpt in module.excerpts(measured(texts)):
+        assert 1020 < len(excerpt) <= 1024
+        excerpt.decode("utf-8")
+
+
+def test_dump_and_load_keep_everything():
+    state = measured(corpus(200))
+    data = dump(state)
+    assert len(data) < 100_000
+    loaded = load(data)
+    assert_equal(loaded, state)
+    assert dump(loaded) == data
+    assert_equal(measured(corpus(20, 2), state=loaded), measured(corpus(20, 2), state=state))
+
+
+@pytest.mark.parametrize("data", [b"", b"no state", dump(empty(RULER))[:-9]])
+def test_bytes_that_are_no_state_are_refused(data):
+    with pytest.raises(ValueError, match="no state"):
+        load(data)
+
+
+def test_a_state_of_other_shapes_is_refused():
+    wrong = empty(RULER) | {"style": np.zeros(3, np.int64)}
+    with pytest.raises(ValueError, match="style"):
+        load(dump(wrong))
+
+
+def test_states_of_two_rulers_do_not_merge():
+    other = RULER._replace(version="ruler-1-other")
+    with pytest.raises(ValueError, match="two|rulers"):
+        merge(empty(RULER), empty(other))
+    with pytest.raises(ValueError, match="ruler"):
+        result(empty(other), RULER)
+
+
+def test_lengths_that_do_not_match_are_named():
+    column = pa.array(["a", "b"])
+    data, starts = text_buffer(column)
+    with pytest.raises(ValueError, match="ids_hash is for 1"):
+        update(
+            empty(RULER), ruler=RULER, tokens=tokenise(column), data=data, starts=starts,
+            ids_hash=np.zeros(1, np.uint64),
+        )  # fmt: skip
+
+
+def test_counts_saturate_instead_of_wrapping():
+    a, b = measured(["the the"]), measured(["the"])
+    cell = int(a["unigram"].argmax())
+    a["unigram"][cell] = 2**32 - 1
+    assert merge(a, b)["unigram"][cell] == 2**32 - 1
+    assert compact(merge(b, a))["unigram"][cell] == 2**32 - 1
+
+
+def test_a_state_stays_under_sixteen_megabytes():
+    texts = [f"w{i} x{i} y{i} z{i} " * 20 + "padding " * 130 for i in range(2500)]
+    state = measured(texts)
+    assert len(state["reservoir_priority"]) == 2048
+    assert sum(array.nbytes for array in state.values()) < 16e6
