@@ -31,10 +31,9 @@ _KIND[[9, 10, 11, 12, 13, 32]] = 4
 
 @njit(inline="always")
 def _column_marks(data, begin, end):
-    """Column separators inside a stripped line: tabs, bars, commas or semicolons without a space, wide
-    gaps."""
-    marks = 0
-    gap = 0
+    """(separators of columns, bars and tabs among them) inside a stripped line; the others are commas and
+    semicolons without a space after them and wide gaps."""
+    marks = bars = gap = 0
     for i in range(begin, end):
         c = data[i]
         if c == 32:
@@ -43,9 +42,11 @@ def _column_marks(data, begin, end):
         if gap >= 3:
             marks += 1
         gap = 0
-        if c in (9, 124) or (c in (44, 59) and i + 1 < end and data[i + 1] != 32):
+        if c in (9, 124):
+            bars += 1
+        elif c in (44, 59) and i + 1 < end and data[i + 1] != 32:
             marks += 1
-    return marks
+    return marks + bars, bars
 
 
 @njit(inline="always")
@@ -132,12 +133,12 @@ def gate_kernel(data, starts, counts):
             if end - begin >= 2 and ((data[begin] == 47 and data[begin + 1] == 47) or data[begin] == 64):
                 code += 1  # // and @
             item = _is_item(data, begin, end)
-            if code >= 2 and not item:
-                row[CODE_BYTES] += black
-            marks = _column_marks(data, begin, end)
-            columns = marks >= 2 and (marks * 25 >= end - begin or digits * 4 >= black)
-            if sentences == 0 and (columns or digits * 5 >= black * 2):
+            marks, bars = _column_marks(data, begin, end)
+            columns = sentences == 0 and marks >= 2 and (marks * 25 >= end - begin or digits * 4 >= black)
+            if columns or (sentences == 0 and digits * 5 >= black * 2):
                 row[TABLE_BYTES] += black
+            if code >= 2 and not item and not (columns and bars >= 2):
+                row[CODE_BYTES] += black
             row[BYTES] += black
             row[LETTERS] += letters
             row[DIGITS] += digits

@@ -103,10 +103,7 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
                     fallback, middle = _of_model(model, KINDS[kind], length, rates)
                     threshold[at], level[at], median[at] = fallback, rates, middle
                     basis[at] = BASES.index("model")
-    tpr = [
-        np.array(list(model.calibration[k]["tpr"].values()), np.float64).reshape(-1, len(RATES))
-        for k in KINDS
-    ]
+    tpr = [np.array(list(model.calibration[k]["tpr"].values()), np.float64).reshape(-1, len(RATES)) for k in KINDS]
     return Calibration(
         fpr,
         sources,
@@ -189,14 +186,12 @@ def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) ->
     return np.where(np.array(rates) < FPR_GRID[0] * (1 - 1e-9), np.inf, found), float(middle)
 
 
-def _warnings(
-    anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float
-) -> list[str]:
+def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, least: int, fpr: float) -> list[str]:
     total = int(anchors.number[anchors.kind == 0].sum())
     if total < least:
         return [
-            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in the "
-            f"reference or in trusted inputs; there are {total}. Labels use the model's own thresholds, "
+            f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in "
+            f"the reference or in trusted inputs; there are {total}. Labels use the model's thresholds, "
             "measured on other sources: on a genre that those lack, several times that rate is possible"
         ]
     pooled = [name for row, name in enumerate(sources) if (basis[row] != 0).all()]

@@ -49,9 +49,7 @@ def weighted_auroc(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: n
     return float(wins.sum() / (u.sum() * v.sum()))
 
 
-def weighted_tpr(
-    human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray, fpr: float
-) -> float | None:
+def weighted_tpr(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.ndarray, fpr: float) -> float | None:
     """Share of synthetic documents above the order statistic floor(fpr (n + 1)) of the human ones.
 
     None where there are fewer than 1 / fpr - 1 human documents.
@@ -65,9 +63,7 @@ def weighted_tpr(
     return float(v[synthetic > human[order][place]].sum() / v.sum())
 
 
-def separation(
-    logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)
-) -> dict:
+def separation(logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)) -> dict:
     """AUROC and detection rates, each as [estimate, low, high] (95 %) or None, with the counts behind them.
 
     Intervals come from a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), drawn by hash: 200
@@ -122,9 +118,7 @@ def measure(held_out: HeldOut) -> dict[str, Any]:
     length), at equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile
     of its own humans. Missing values are None.
     """
-    return {
-        name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")
-    }
+    return {name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")}
 
 
 def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:

@@ -47,9 +47,7 @@ def anchor_state(
     names, lengths = np.asarray(source, dtype=np.str_), length_bin(np.asarray(words)).astype(np.uint8)
     for kind, scores in enumerate((logit, logit_check)):
         rows = np.flatnonzero(np.asarray(mask, bool) & np.isfinite(scores))
-        value = np.rint(np.clip(np.asarray(scores)[rows], -1e5, 1e5).astype(np.float64) / GRID).astype(
-            np.int32
-        )
+        value = np.rint(np.clip(np.asarray(scores)[rows], -1e5, 1e5).astype(np.float64) / GRID).astype(np.int32)
         one = np.ones(len(rows), np.int64)
         parts.append(Anchors(np.full(len(rows), kind, np.uint8), names[rows], lengths[rows], value, one))
     return merge(*parts)
@@ -65,9 +63,7 @@ def merge(*states: Anchors) -> Anchors:
     order = np.lexsort((joined.value, joined.length, joined.source, joined.kind))
     kind, source, length, value, number = (part[order] for part in joined)
     new = np.ones(len(number), bool)
-    new[1:] = (
-        (np.diff(value) != 0) | (np.diff(length) != 0) | (source[1:] != source[:-1]) | (np.diff(kind) != 0)
-    )
+    new[1:] = (np.diff(value) != 0) | (np.diff(length) != 0) | (source[1:] != source[:-1]) | (np.diff(kind) != 0)
     first = np.flatnonzero(new)
     return Anchors(kind[first], source[first], length[first], value[first], np.add.reduceat(number, first))
 

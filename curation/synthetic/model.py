@@ -21,9 +21,7 @@ MIN_WORDS = 50
 
 _ARRAYS = {"weights": (np.int8, (BUCKETS,)), "check": (np.int8, (BUCKETS // 2,))}
 _KEYS = ("version", "tokeniser", "bits", "scales", "calibration", "training")
-_WAY_OUT = (
-    "make it again with `scripts/train_model` or `curation train-detector`, or use detect.model: shipped"
-)
+_WAY_OUT = "make it again with `scripts/train_model` or `curation train-detector`, or use detect.model: shipped"
 
 
 class Model(NamedTuple):
@@ -75,18 +73,14 @@ def _load(path: str, size: int, modified: int) -> Model:
             raise ValueError(f"the detector model {path} has {key} {header[key]!r}, not {here!r}; {_WAY_OUT}")
     for name, (dtype, shape) in _ARRAYS.items():
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
-            raise ValueError(
-                f"the detector model {path}: {name} is not {np.dtype(dtype)}{list(shape)}; {_WAY_OUT}"
-            )
+            raise ValueError(f"the detector model {path}: {name} is not {np.dtype(dtype)}{list(shape)}; {_WAY_OUT}")
     digest = _digest(header, arrays)
     if header.get("sha256") != digest:
         raise ValueError(f"the detector model {path} does not match its checksum; {_WAY_OUT}")
     scales = np.array(header["scales"], np.float64)
     if scales.shape != (4,) or not np.isfinite(scales).all():
         raise ValueError(f"the detector model {path}: scales must be 4 finite numbers; {_WAY_OUT}")
-    return Model(
-        arrays["weights"], arrays["check"], scales, header["calibration"], header["training"], digest
-    )
+    return Model(arrays["weights"], arrays["check"], scales, header["calibration"], header["training"], digest)
 
 
 def save_model(path: str | Path, model: Model) -> Model:

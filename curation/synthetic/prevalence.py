@@ -79,9 +79,7 @@ def _group(state: Passing) -> Passing:
     new = np.ones(len(group), bool)
     new[1:] = (group[1:] != group[:-1]) | (np.diff(stratum) != 0)
     first = np.flatnonzero(new)
-    return Passing(
-        group[first], stratum[first], *(np.add.reduceat(x, first, axis=0) for x in (weight, square, above))
-    )
+    return Passing(group[first], stratum[first], *(np.add.reduceat(x, first, axis=0) for x in (weight, square, above)))
 
 
 def prevalence(state: Passing, calibration: Calibration, kind: str = "logit") -> dict[str, dict[str, Any]]:
@@ -117,9 +115,7 @@ def _share(state: Passing, calibration: Calibration, k: int) -> dict[str, Any]:
     basis = calibration.basis[k][row, length]
     weight = state.weight[scored] / UNIT
     if (basis == BASES.index("model")).any():
-        return result | {
-            "reason": "too few human anchors: the share of human text above a threshold is not known"
-        }
+        return result | {"reason": "too few human anchors: the share of human text above a threshold is not known"}
     share = weight / total
     level = (share[:, None] * calibration.level[k][row, length][:, 1:]).sum(axis=0)
     passed = state.above[scored].sum(axis=0) / UNIT / total
@@ -134,9 +130,7 @@ def _share(state: Passing, calibration: Calibration, k: int) -> dict[str, Any]:
     result |= {"low": _round(low), "lower_bound": _round(low)}
     middle, least = calibration.tpr_median[k], calibration.tpr_low[k]
     if not np.isfinite(middle).all():
-        return result | {
-            "reason": "the model has no detection rates from left-out sources: a lower bound only"
-        }
+        return result | {"reason": "the model has no detection rates from left-out sources: a lower bound only"}
     estimates = (passed - level) / np.maximum(middle - level, 0.05)
     estimate = min(max(float(np.median(estimates)), 0.0), 1.0)
     high = min(max((c - f + error) / max(least[_INTERVAL_AT] - f, 0.05), 0.0), 1.0)

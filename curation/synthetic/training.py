@@ -53,10 +53,10 @@ def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Mode
     """Fit the model on labelled documents and measure it on the sources that each refit leaves out.
 
     `table` has `text` and `label` (0 human, 1 synthetic), and if it can `source` (corpus), `domain` (weighed
-    as its own cell), `fold` (sources left out together; default the source) and `cluster` (resampled together in
-    intervals; default the document). `sources` is kept in the model as its provenance. The result depends on
-    the set of documents, not on their order. Raises ValueError when a column is missing, a label is not 0 or
-    1, or a class has fewer than 20 documents of 40 words.
+    as its own cell), `fold` (sources left out together; default the source) and `cluster` (resampled together
+    in intervals; default the document). `sources` is kept in the model as its provenance. The result depends
+    on the set of documents, not on their order. Raises ValueError when a column is missing, a label is not 0
+    or 1, or a class has fewer than 20 documents of 40 words.
     """
     crops = prepare(table)
     everything = np.arange(len(crops.label))
@@ -84,15 +84,11 @@ def prepare(table: pa.Table) -> Crops:
     """Validate the training table, crop each document and hash the features of the crops (see `train`)."""
     for name in ("text", "label"):
         if name not in table.column_names:
-            raise ValueError(
-                f"training needs a column {name!r}; the table has {', '.join(table.column_names)}"
-            )
+            raise ValueError(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
     label = np.array([-1 if v is None else v for v in table["label"].to_pylist()], object)
     wrong = sorted({repr(v) for v in label if v not in (0, 1)})
     if wrong:
-        raise ValueError(
-            f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}"
-        )
+        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
     label = label.astype(np.float32)
     texts = table["text"].combine_chunks()
     if isinstance(texts, pa.ChunkedArray):  # more than 2 GB
@@ -167,9 +163,7 @@ def features(tokens: Tokens, begin: np.ndarray, end: np.ndarray) -> tuple[np.nda
 def odd_features(crops: Crops) -> Crops:
     """The crops with only the features in odd buckets, which are all that `logit_check` reads."""
     keep = (crops.buckets & 1) == 1
-    return crops._replace(
-        buckets=crops.buckets[keep], ends=np.concatenate(([0], np.cumsum(keep)))[crops.ends]
-    )
+    return crops._replace(buckets=crops.buckets[keep], ends=np.concatenate(([0], np.cumsum(keep)))[crops.ends])
 
 
 def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
@@ -208,9 +202,7 @@ def leave_out(crops: Crops, odd: Crops) -> HeldOut:
     names = np.array(crops.names)[crops.source]
     folds = np.array(crops.folds)[crops.fold]
     label = crops.label.astype(np.int8)
-    return HeldOut(
-        logit[0], logit[1], label, names, folds, crops.words, crops.cluster, crops.key, crops.prose
-    )
+    return HeldOut(logit[0], logit[1], label, names, folds, crops.words, crops.cluster, crops.key, crops.prose)
 
 
 def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
@@ -233,9 +225,7 @@ def _uniform(key: np.ndarray, salt: int) -> np.ndarray:
     return mix64_array(key + np.uint64(salt * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)) / 2.0**64
 
 
-def _text_column(
-    table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None
-) -> np.ndarray:
+def _text_column(table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None) -> np.ndarray:
     if name in table.column_names:
         return np.array(["" if v is None else str(v) for v in table[name].to_pylist()])
     return values if values is not None else np.full(table.num_rows, default)

@@ -121,7 +121,7 @@ def gate(tokens: Tokens, data: np.ndarray, starts: np.ndarray) -> Gate:
     rules = [
         (EMPTY, m["tokens"] == 0),
         (SHORT, (m["words"] < SHORT_WORDS) & (m["table"] < 0.5) & (m["code"] < 0.5)),
-        (MATHS, (m["maths"] > 0.02) & (m["keywords"] < 0.01)),
+        (MATHS, (m["maths"] > 0.03) & (m["keywords"] < 0.05)),
         (CODE, (m["code"] > 0.4) | ((m["code"] > 0.2) & ~flowing) | (m["keywords"] > 0.04)),
         (TABLE, (m["table"] > 0.5) | (m["digits"] > 0.3)),
         (BOILERPLATE, (m["furniture"] > 0.05) | ((m["furniture"] > 0.03) & ~flowing)),

@@ -166,9 +166,7 @@ def damaged(kind: str, path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize(
-    "kind", ["truncated", "empty", "text", "flipped", "version", "checksum", "header", "missing"]
-)
+@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "flipped", "version", "checksum", "header", "missing"])
 def test_a_bad_file_is_named_with_the_way_out(model: Model, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "model.npz"
     save_model(path, model)
