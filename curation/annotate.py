@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
+from curation.kernels.tokens import WORD
 from curation.text import Tokens, gate, text_buffer, tokenise
 from curation.text.urls import url_keys
-from curation.kernels.tokens import WORD
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Settings:
     seed: int = 1
     model: str | None = "shipped"
     min_words: int = 50
-    features: bool = True
+    features: bool = True  # store the columns that mixing needs
+    measure: bool = True  # compute features for the statistics, stored or not
     added: tuple[str, ...] = ()
 
     @property
@@ -49,6 +50,7 @@ class Annotated:
     tokens: Tokens
     data: np.ndarray
     starts: np.ndarray
+    words: np.ndarray
     features: diversity.Features | None
 
 
@@ -74,13 +76,14 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         "tokens": _counts(batch, settings.tokens, words),
         "date": dates(_column(batch, settings.date)) if settings.date else pa.nulls(documents, pa.date32()),
         "url_key": url_keys(_column(batch, settings.url)) if settings.url else pa.nulls(documents, pa.binary(16)),
-        "content_hash": fixed_binary(content),
-        "norm_hash": fixed_binary(norm, has_words),
-        "row_hash": fixed_binary(dedup.row_hashes(batch, settings.added, text=settings.text, content=content)),
+        "content_hash": dedup.fixed_binary(content),
+        "norm_hash": dedup.fixed_binary(norm, has_words),
+        "row_hash": dedup.fixed_binary(dedup.row_hashes(batch, settings.added, {settings.text: content})),
     }
     columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
     gated = gate.gate(tokens, data, starts)
-    columns |= {"lang": gated.lang, "gate": gated.gate, "gate_reason": gated.reason}
+    columns["gate"] = pa.array(gate.GATES, pa.string()).take(pa.array(gated.code))
+    columns["lang"] = pa.array(gate.LANGS, pa.string()).take(pa.array(gated.lang))
     if settings.model is None:
         columns["logit"] = columns["logit_check"] = pa.nulls(documents, pa.float32())
     else:
@@ -91,25 +94,18 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         bands, minima, valid = dedup.signatures(
             tokens, bands=settings.bands, rows=settings.rows, ngram=settings.ngram, seed=settings.seed
         )
-        columns["bands"] = fixed_binary(bands.view(np.uint8), valid)
-        columns["signature"] = fixed_binary(minima.view(np.uint8), valid)
+        columns["bands"] = dedup.fixed_binary(bands.view(np.uint8), valid)
+        columns["signature"] = dedup.fixed_binary(minima.view(np.uint8), valid)
     features = None
-    if settings.features:
+    if settings.features or settings.measure:
         features = diversity.features(tokens, diversity.load_ruler())
+    if settings.features and features is not None:
         columns["style"] = fixed_list(features.style)
         columns["words"] = fixed_list(features.words)
         columns["bins"] = fixed_list(features.bins)
         columns["core"] = fixed_list(features.core)
     signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
-    return Annotated(signals, tokens, data, starts, features)
-
-
-def fixed_binary(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
-    """uint8[n, width] as a fixed-size binary array; null where `valid` is false."""
-    width = values.shape[1]
-    mask = None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(pa.binary(width), len(values), [mask, data])
+    return Annotated(signals, tokens, data, starts, words, features)
 
 
 def fixed_list(values: np.ndarray) -> pa.Array:

@@ -25,12 +25,11 @@ def show(output: str, *, id: str | None = None, reason: str | None = None, limit
     manifest = io.read_manifest(output)
     if manifest is None:
         raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it")
-    config = load(None, manifest["configuration"])
+    config = load(None, manifest["config"])
     if reason == "quarantine":
-        shown = 0
-        for shown, text in enumerate(_quarantined(output, limit), 1):
-            print(text)
-        return _found(shown, "nothing was quarantined")
+        found = list(_quarantined(output, limit))
+        print("\n\n".join(found))
+        return _found(len(found), "nothing was quarantined")
     if id is not None:
         found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit))
         _print(config, found)
@@ -42,7 +41,7 @@ def show(output: str, *, id: str | None = None, reason: str | None = None, limit
 
     found = list(_documents(config, ("excluded",), excluded, limit))
     _print(config, found)
-    reasons = manifest["counts"]["by_reason"]
+    reasons = manifest["documents"]["by_reason"]
     if not found and config.run.excluded == "none" and reasons:
         return _found(0, "this run wrote no excluded documents (run.excluded: none)")
     return _found(len(found), f"nothing was excluded as {reason!r}{nearest(reason or '', reasons)}")
@@ -63,13 +62,17 @@ def _documents(config: Config, folders: Iterable[str], keep: Any, limit: int) ->
     """Rows for which keep(batch) holds, at most `limit`, each with the folder it stands in as `in`."""
     for folder in folders:
         for shard in _shards(config, folder):
-            for batch, _ in io.read_shard(shard, text=None, batch_bytes=4 << 20):
+            for batch, _ in io.read_shard(shard, text=config.columns.text, batch_bytes=4 << 20, on_bad=_ignore):
                 matching = batch.filter(pc.fill_null(keep(batch), False))
                 for row in matching.slice(0, limit).to_pylist():
                     yield row | {"in": f"{folder}/{shard.relative}"}
                     limit -= 1
                     if limit <= 0:
                         return
+
+
+def _ignore(_: Any) -> None:
+    """Outputs of ours hold nothing that cannot be read."""
 
 
 def _id_of(config: Config, row: dict[str, Any]) -> str:
@@ -142,6 +145,6 @@ def _quarantined(output: str, limit: int) -> Iterator[str]:
                 return
             limit -= 1
             raw = _printable((record.raw or b"")[:TEXT_SHOWN].decode("utf-8", "backslashreplace"))
-            where = f"record {record.row}" if record.row is not None else "the file"
-            print(f"{shard.relative}: {where}, {record.count} lost, {record.code}: {record.message}")
-            yield _indent(raw, "  | ")
+            lost = f"{record.count:,} records" if record.count > 1 else "one record"
+            head = f"{shard.relative}, record {record.row}: {lost}, {record.error}: {record.message}"
+            yield head + "\n" + _indent(raw, "  | ")

@@ -45,7 +45,6 @@ def signal_columns(permutations: int, bands: int, features: bool) -> list[Column
         Column("lang", pa.string(), "language: en, other or und"),
         Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
         Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty"),
-        Column("gate_reason", pa.string(), "why the document is outside the prose gate, or null"),
     ]
     if bands:
         columns += [

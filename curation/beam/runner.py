@@ -14,12 +14,24 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import AsSingleton
 
+from curation.config import ConfigError, nearest
 from curation.plan import Context, Job, Shard, Step
 from curation.progress import Observer
 
 NAMESPACE = "curation"
+RUNNERS = ("FnApiRunner", "DataflowRunner", "DaskRunner", "FlinkRunner", "SparkRunner", "PrismRunner", "PortableRunner")
 # the observer of a run whose workers are threads of this process; on a service only the counters arrive
 _OBSERVERS: dict[str, Observer] = {}
+
+
+def check(runner: str) -> None:
+    """Raise ConfigError unless Beam knows the runner, naming the nearest that it knows."""
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        create_runner(runner)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"run.runner: Beam has no runner {runner!r}{nearest(runner, RUNNERS)} ({error})") from None
 
 
 def execute(steps: list[Step], job: Job, observer: Observer, options: Sequence[str] = ()) -> None:

@@ -1,18 +1,40 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
+from curation.io.files import atomic, exists, open_file, safe_join, size
 from curation.io.inputs import check_columns, expand
-from curation.io.quarantine import BadRecord, Quarantine
+from curation.io.manifest import build as build_manifest
+from curation.io.manifest import checksum, input_entry, lock, output_entry, versions
+from curation.io.manifest import read as read_manifest
+from curation.io.manifest import write as write_manifest
+from curation.io.quarantine import BadRecord, Quarantine, read_quarantine
 from curation.io.readers import final_schema, peek, read_shard
-from curation.io.writers import ShardWriter, output_relative
+from curation.io.stamps import read_stamp
+from curation.io.writers import ShardWriter, output_format, output_relative
 
 __all__ = [
     "BadRecord",
     "Quarantine",
     "ShardWriter",
+    "atomic",
+    "build_manifest",
     "check_columns",
+    "checksum",
+    "exists",
     "expand",
     "final_schema",
+    "input_entry",
+    "lock",
+    "open_file",
+    "output_entry",
+    "output_format",
     "output_relative",
     "peek",
+    "read_manifest",
+    "read_quarantine",
     "read_shard",
+    "read_stamp",
+    "safe_join",
+    "size",
+    "versions",
+    "write_manifest",
 ]

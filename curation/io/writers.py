@@ -51,8 +51,8 @@ class ShardWriter:
     manager.
 
     format: parquet, jsonl, jsonl.gz or jsonl.zst. schema: of every batch; without any batch the Parquet file
-    still has it. values: what a stamp says (`stamps.read_stamp`); in the Parquet footer, else in a hidden
-    file beside. Rows are regrouped to row groups of 8,192 rows or 64 MB of data, whichever comes first. JSON
+    still has it. values: what a stamp says (`stamps.read_stamp`), which may be set anew until close; in the
+    Parquet footer, else in a hidden file beside. Rows are regrouped to row groups of 8,192 rows or 64 MB of data, whichever comes first. JSON
     lines hold binary values as hex, dates and times in ISO 8601, decimals as strings, and null for NaN and
     infinity.
     """
@@ -61,7 +61,7 @@ class ShardWriter:
         self, url: str, format: str, schema: pa.Schema, values: dict[str, Any] | None = None
     ) -> None:
         self.url, self.schema, self.rows = url, schema, 0
-        self._values = values
+        self.values = values
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
         self._sink: Any = None
@@ -69,7 +69,7 @@ class ShardWriter:
         file = self._context.__enter__()
         try:
             if format == "parquet":
-                self._sink = _Parquet(file, schema, values)
+                self._sink = _Parquet(file, schema)
             elif format in ("jsonl", "jsonl.gz", "jsonl.zst"):
                 self._sink = _JsonLines(file, format.partition(".")[2])
             else:
@@ -116,13 +116,15 @@ class ShardWriter:
         """
         try:
             self._flush()
+            if self.values is not None and isinstance(self._sink, _Parquet):
+                self._sink.stamp(self.values)
             self._sink.close()
         except BaseException as error:
             self._fail(error)
             raise
         self._context.__exit__(None, None, None)
         if self._sidecar:
-            write_sidecar(self.url, self._values or {})
+            write_sidecar(self.url, self.values or {})
 
     def abort(self) -> None:
         """Give up: nothing appears."""
@@ -159,9 +161,7 @@ def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
 
 
 class _Parquet:
-    def __init__(self, file: IO[bytes], schema: pa.Schema, values: dict[str, Any] | None) -> None:
-        if values is not None:
-            schema = schema.with_metadata({**(schema.metadata or {}), **stamp(values)})
+    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         self._schema = schema
         self._writer = pq.ParquetWriter(
             file, schema, compression="zstd", compression_level=PARQUET_LEVEL, write_page_checksum=True
@@ -170,6 +170,9 @@ class _Parquet:
     def write(self, columns: list[pa.Array], _: pa.Schema) -> None:
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         self._writer.write_table(pa.Table.from_batches([batch]), row_group_size=max(1, batch.num_rows))
+
+    def stamp(self, values: dict[str, Any]) -> None:
+        self._writer.add_key_value_metadata(stamp(values))
 
     def close(self) -> None:
         self._writer.close()

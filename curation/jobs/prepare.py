@@ -39,7 +39,7 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
         earlier = io.read_manifest(config.output)
         if earlier is None:
             raise ConfigError(f"{config.output} holds no finished run; give inputs or a configuration")
-        config = load(None, _overlay(earlier["configuration"], values), sets)
+        config = load(None, _overlay(earlier["config"], values), sets)
     if VERBS[verb]:
         fixed = [f"{section}.{key}={value}" for section, keys in VERBS[verb].items() for key, value in keys.items()]
         config = load(path, values, [*sets, *fixed])
@@ -62,7 +62,7 @@ def prepare(config: Config) -> Job:
     """Find the shards, check columns and settings, and compute the hashes. Raises ConfigError before work starts."""
     if config.dedup.url and config.columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
-    shards = io.expand(config.inputs)
+    shards = io.expand(config.inputs, config.output)
     io.check_columns(shards, config.columns)
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
@@ -98,15 +98,14 @@ def hashes(config: Config, shards: Any) -> dict[str, str]:
         annotate=annotate,
         inputs=inputs,
         dedup=dedup.model_dump(exclude={"memory_mb"}),
-        detect=config.detect.model_dump(exclude={"exclude"}),
+        detect=config.detect.model_dump(),
         reference=profile,
+        exclude_ids=excluded,
     )
     weigh = _hash(
         resolve=resolve,
         mix=config.mix.model_dump(),
         select=config.select.model_dump(exclude={"floors", "on_floor"}),
-        exclude=config.detect.exclude,
-        exclude_ids=excluded,
         seed=config.run.seed,
     )
     select = _hash(

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,17 +11,16 @@ import pyarrow.parquet as pq
 from curation import io, layout
 from curation.plan import Job, Shard
 
-#: bits of a job row that hold the record number; the shard's index stands above them
-ROW_BITS = 40
-
-
-def job_rows(shard: Shard, rows: pa.Array) -> np.ndarray:
-    """int64[n] job row ids, `shard << 40 | row`."""
-    return rows.to_numpy() | (shard.index << ROW_BITS)
-
-
 def signals_path(job: Job, shard: Shard) -> str:
     return layout.path(job.config.output, "signals", shard)
+
+
+def state_path(job: Job, shard: Shard) -> str:
+    return layout.path(job.config.output, "signals", shard, ".state")
+
+
+def quarantine_path(job: Job, shard: Shard) -> str:
+    return layout.path(job.config.output, "quarantine", shard)
 
 
 def decisions_path(job: Job, name: str, shard: Shard) -> str:
@@ -41,10 +39,10 @@ def read_table(url: str) -> pa.Table:
         return pq.read_table(file, use_threads=False)
 
 
-def write_table(url: str, table: pa.Table, stamp: dict[str, str]) -> None:
-    """Write decisions with the stamp by which a later run knows them."""
+def write_table(url: str, table: pa.Table) -> None:
+    """Write a Parquet file of decisions; it appears whole."""
     with io.atomic(url) as file:
-        pq.write_table(table.replace_schema_metadata(stamp), file, compression="zstd")
+        pq.write_table(table, file, compression="zstd")
 
 
 def write_json(url: str, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -53,10 +52,3 @@ def url_keys(urls: pa.Array) -> pa.Array:
         canonical = canonical_url(url) if url else None
         keys.append(None if canonical is None else xxhash.xxh3_128_digest(canonical.encode("utf-8", "surrogatepass")))
     return pa.array(keys, pa.binary(16))
-
-
-def string_hashes(values: pa.Array) -> np.ndarray:
-    """uint64[n] xxh3 of each string of a column; 0 for null."""
-    return np.fromiter(
-        (0 if v is None else xxhash.xxh3_64_intdigest(v) for v in values.to_pylist()), np.uint64, len(values)
-    )

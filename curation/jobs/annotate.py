@@ -1,0 +1,114 @@
+"""Annotate: a shard in, its signals and its statistics out, stamped so that a later run knows them."""
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from curation import diversity, io, schema
+from curation.annotate import Annotated, Settings, annotate
+from curation.config import Config
+from curation.jobs import stages
+from curation.plan import Context, Job, Progress, Shard, Step
+
+
+def steps() -> list[Step]:
+    """One step; its value is the list of what `annotate_shard` says of each shard."""
+    return [Step("annotate", "annotate", work=annotate_shard, finish=_listed)]
+
+
+def _listed(job: Job, merged: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
+    """The shards' summaries as they are."""
+    return merged
+
+
+def settings(config: Config) -> Settings:
+    """What the configuration says of signals."""
+    dedup, columns = config.dedup, config.columns
+    near = dedup.enabled and dedup.near
+    return Settings(
+        text=columns.text,
+        id=columns.id,
+        date=columns.date,
+        url=columns.url,
+        tokens=columns.tokens,
+        source=columns.source,
+        group=columns.group,
+        bands=dedup.bands if near else 0,
+        rows=dedup.rows if near else 0,
+        ngram=dedup.ngram,
+        seed=dedup.seed,
+        model=config.detect.model if config.detect.enabled else None,
+        min_words=config.detect.min_words,
+        features=config.signals.features,
+        measure=config.measure.enabled,
+        added=tuple(columns.prefix + column.name for column in schema.ADDED),
+    )
+
+
+def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[str, Any]:
+    """Write signals, statistics and quarantine of a shard unless they stand there; return what the stamp says.
+
+    {"documents", "quarantined", "bytes", "words"}: int, and "schema": the input's Arrow schema in base64.
+    """
+    config = job.config
+    url = stages.signals_path(job, shard)
+    key = [job.hashes["annotate"], shard.size, shard.version, shard.source]
+    found = io.read_stamp(url)
+    if found is not None and found["key"] == key and (not config.measure.enabled or io.exists(stages.state_path(job, shard))):
+        return found
+    wanted = settings(config)
+    input_schema = io.final_schema(shard, text=config.columns.text)
+    if wanted.id is None and "id" in input_schema.names:
+        wanted = replace(wanted, id="id")
+    state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
+    counts = {"documents": 0, "bytes": 0, "words": 0}
+    with io.ShardWriter(url, "parquet", wanted.schema, {}) as writer:
+        with io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
+            for batch, rows in io.read_shard(
+                shard,
+                text=config.columns.text,
+                batch_bytes=int(config.run.batch_mb * 1e6),
+                schema=input_schema,
+                on_bad=quarantine,
+            ):
+                done = annotate(batch, rows, shard.source, wanted)
+                writer.write(done.signals)
+                if state is not None:
+                    state = update(state, done)
+                size = int(done.starts[-1] - done.starts[0])
+                counts["documents"] += batch.num_rows
+                counts["bytes"] += size
+                counts["words"] += int(done.words.sum())
+                progress(batch.num_rows, size)
+        if state is not None:
+            with io.atomic(stages.state_path(job, shard)) as file:
+                file.write(diversity.dump(state))
+        # the signals appear last: a stamp means that statistics and quarantine stand there too
+        stamp = {"key": key, **counts, "quarantined": quarantine.count, "schema": pack_schema(input_schema)}
+        writer.values = stamp
+    return stamp
+
+
+def update(state: Any, done: Annotated) -> Any:
+    """The statistics with the documents of a batch counted in."""
+    return diversity.update(
+        state,
+        ruler=diversity.load_ruler(),
+        tokens=done.tokens,
+        data=done.data,
+        starts=done.starts,
+        ids_hash=diversity.hash_ids(done.signals.column("id")),
+        features=done.features,
+    )
+
+
+def pack_schema(value: pa.Schema) -> str:
+    """An Arrow schema as text."""
+    return base64.b64encode(value.serialize().to_pybytes()).decode()
+
+
+def unpack_schema(value: str) -> pa.Schema:
+    """The schema that `pack_schema` made text of."""
+    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(value)))

@@ -1,0 +1,251 @@
+"""After the last phase: check that every record is accounted for, and write the report and the manifest."""
+
+from collections import Counter
+from typing import Any
+
+import orjson
+
+from curation import diversity, io
+from curation.dedup.shuffle import ROW_BITS
+from curation.jobs import select, stages
+from curation.plan import Job, Shard
+
+
+def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Write report/report.json, report/report.html and manifest.json; return the report.
+
+    Raises ValueError when read != kept + excluded + quarantined.
+    """
+    output = job.config.output
+    counts = stages.read_json(f"{output}/decisions/select.json")
+    clusters = stages.read_json(f"{output}/decisions/clusters.json")
+    weights = stages.read_json(f"{output}/decisions/weights.json")
+    documents = _documents(job, counts)
+    report: dict[str, Any] = {
+        "documents": documents,
+        "duplicates": _duplicates(job, clusters, counts),
+        "synthetic": _synthetic(job, weights, counts),
+        "diversity": _diversity(job),
+        "variance": weights["mix"].get("variance") or {"reason": "nothing was balanced, so there is no mix to compare"},
+        "mixing": _mixing(job, weights, documents, counts),
+        "run": {
+            "name": f"{output}",
+            "hashes": dict(job.hashes),
+            "versions": io.versions(),
+            "stages": run_stages,
+            "warnings": _warnings(clusters),
+        },
+    }
+    manifest = io.build_manifest(
+        job.config,
+        hashes=job.hashes,
+        inputs=[io.input_entry(shard, c["read"]) for shard, c in zip(job.shards, counts, strict=True)],
+        outputs=[
+            io.output_entry(output, path, c[folder])
+            for shard, c in zip(job.shards, counts, strict=True)
+            for folder, path in select.outputs(job, shard).items()
+        ],
+        documents={key: documents[key] for key in ("read", "kept", "excluded", "quarantined", "by_reason")},
+        stages={name: {"documents": s["documents"], "megabytes": round(s["megabytes"], 6)} for name, s in run_stages.items()},
+    )
+    stages.write_json(f"{output}/report/report.json", report)
+    write_html(output, report)
+    io.write_manifest(output, manifest)
+    return report
+
+
+def write_html(output: str, report: dict[str, Any]) -> None:
+    """Write report.html from the numbers in report.json."""
+    from curation.report import render
+
+    plain = orjson.loads(orjson.dumps(report, option=orjson.OPT_SERIALIZE_NUMPY))
+    with io.atomic(f"{output}/report/report.html") as file:
+        file.write(render(plain).encode("utf-8"))
+
+
+def _documents(job: Job, counts: list[dict[str, Any]]) -> dict[str, Any]:
+    by_source: dict[str, dict[str, Any]] = {}
+    for shard, found in zip(job.shards, counts, strict=True):
+        for name, mine in found["sources"].items():
+            entry = by_source.setdefault(name, _no_documents(shard))
+            for key in ("read", "kept", "bytes", "bytes_kept"):
+                entry[key] += mine[key]
+            entry["excluded"] += mine["read"] - mine["kept"]
+            entry["by_reason"] = dict(sorted((Counter(entry["by_reason"]) + Counter(mine["by_reason"])).items()))
+        if found["quarantined"]:
+            # what cannot be read has no source of its own
+            entry = by_source.setdefault(shard.source, _no_documents(shard))
+            entry["read"] += found["quarantined"]
+            entry["quarantined"] += found["quarantined"]
+    keys = ("read", "kept", "excluded", "quarantined")
+    shown = ("shard", *keys, "bytes", "bytes_kept")
+    return {
+        **{key: sum(found[key] for found in counts) for key in keys},
+        "by_reason": dict(sorted(sum((Counter(found["by_reason"]) for found in counts), Counter()).items())),
+        "by_source": dict(sorted(by_source.items())),
+        "by_shard": [
+            {key: found[key] for key in shown} | {"source": shard.source}
+            for shard, found in zip(job.shards, counts, strict=True)
+        ],
+    }
+
+
+def _no_documents(shard: Shard) -> dict[str, Any]:
+    zero = dict.fromkeys(("read", "kept", "excluded", "quarantined", "bytes", "bytes_kept"), 0)
+    return {**zero, "trust": shard.trust, "by_reason": {}}
+
+
+def _duplicates(job: Job, clusters: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any]:
+    if not job.config.dedup.enabled:
+        return {"reason": "duplicates were not looked for (dedup.enabled: false)"}
+    texts = {
+        (shard.index << ROW_BITS) | int(row): text
+        for shard, found in zip(job.shards, counts, strict=True)
+        for row, text in found["examples"].items()
+    }
+    keys = ("clusters", "removed", "by_source", "by_reason", "similarity")
+    return {
+        **{key: clusters[key] for key in keys},
+        "examples": [
+            {**e, "survivor": texts[e["survivor"]], "duplicate": texts[e["duplicate"]]} for e in clusters["examples"]
+        ],
+        "largest": [{**c, "survivor": texts[c["survivor"]]} for c in clusters["largest"]],
+    }
+
+
+def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any]:
+    found = weights["synthetic"]
+    if not job.config.detect.enabled or found is None:
+        return {"reason": "documents were not scored (detect.enabled: false)"}
+    undetermined = sum((Counter(c["undetermined"]) for c in counts), Counter())
+    total = found["total"]
+    return {
+        "scored": round(total["scored"]),
+        "undetermined": dict(sorted(undetermined.items())),
+        "labels": dict(sorted(sum((Counter(c["labels"]) for c in counts), Counter()).items())),
+        "prevalence": total,
+        "prevalence_after": found["after"],
+        "by_shard": found["by_shard"],
+        "by_source": found["by_source"],
+        "histogram": found["histogram"],
+        "fpr": job.config.detect.fpr,
+        "anchors": found["anchors"],
+        "warnings": found["warnings"],
+        "notes": [
+            "before and after are measured by two detectors on disjoint n-grams; by the one used for after, the share "
+            f"before weighing is {_share(found['check']['estimate'])}"
+        ],
+    }
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"
+
+
+def _diversity(job: Job) -> dict[str, Any]:
+    if not job.config.measure.enabled:
+        return {"reason": "statistics were not collected (measure.enabled: false)"}
+    ruler = diversity.load_ruler()
+    sides = {}
+    for side, path in (("before", stages.state_path), ("after", select.after_path)):
+        total = diversity.empty(ruler)
+        sources: dict[str, diversity.State] = {}
+        shards: dict[str, Any] = {}
+        for shard in job.shards:
+            with io.open_file(path(job, shard)) as file:
+                state = diversity.load(file.read())
+            total = diversity.merge(total, state)
+            sources[shard.source] = diversity.merge(sources.get(shard.source, diversity.empty(ruler)), state)
+            shards[f"{shard.source}/{shard.relative}"] = diversity.values(diversity.result(state, ruler))
+        sides[side] = {
+            "total": diversity.values(diversity.result(total, ruler)),
+            "shards": shards,
+            "sources": {name: diversity.values(diversity.result(s, ruler)) for name, s in sorted(sources.items())},
+        }
+    reference = {}
+    if job.config.reference:
+        kept = stages.load_profile(job.config.reference).statistics
+        reference = diversity.values(diversity.result(diversity.load(kept), ruler)) if kept else {}
+    shown = {
+        name: {"title": s.title, "unit": s.unit, "meaning": s.meaning, "worse": s.worse}
+        for name, s in diversity.STATISTICS.items()
+        if s.worse != "none"
+    }
+    return {**sides, "reference": reference, "statistics": shown}
+
+
+def _mixing(job: Job, weights: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any]:
+    mix, how = weights["mix"], weights["mode"]
+    select_config = job.config.select
+    floors = {}
+    for source, floor in sorted(select_config.floors.items()):
+        entry = documents["by_source"].get(source)
+        kept = entry["kept"] / entry["read"] if entry and entry["read"] else 0.0
+        floors[source] = {"floor": floor, "kept": kept, "met": kept >= floor}
+    before = {source: v["documents"] for source, v in weights["sources"].items()}
+    total, mass = sum(before.values()), sum(v["weight"] for v in weights["sources"].values())
+    result: dict[str, Any] = {
+        "mode": how,
+        "floors": floors,
+        "retention": {
+            source: (v["weight"] / mass) / (before[source] / total) if before[source] and mass else None
+            for source, v in sorted(weights["sources"].items())
+        },
+        "budget": _budget(job, weights, counts),
+        "warnings": list(mix.get("warnings", [])),
+    }
+    if how == "none":
+        return {**result, "reason": "documents were not weighed: there is no reference, or mix.mode is none"}
+    result["ess"] = {"documents": mix.get("ess_share")}
+    if "groups" in mix:
+        groups = mix["groups"]
+        result["ess"] |= {
+            "tokens": mix["ess_tokens"] / mix["tokens"] if mix["ess_tokens"] is not None and mix["tokens"] else None,
+            "by_group": {
+                name or "no group": g["ess"] / g["documents"] if g["ess"] is not None else None
+                for name, g in groups.items()
+            },
+        }
+        result["tolerance"] = {
+            "asked": mix["tolerance"]["asked"],
+            "used": mix["tolerance"]["used"],
+            "largest imbalance": (mix["imbalance"] or {}).get("after", {}).get("largest"),
+        }
+        result["worst_features"] = [
+            {"name": f["feature"], "before": f["before"], "after": f["after"]} for f in mix["worst_features"]
+        ]
+        result["coverage"] = mix["coverage"]
+        result["weights"] = {"quantiles": mix["weight_quantiles"]}
+    return result
+
+
+def _budget(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    select_config, search = job.config.select, weights["selection"]
+    if search is None:
+        return None
+    warnings = []
+    if search["short"]:
+        unit = "tokens" if select_config.tokens else "documents"
+        warnings.append(
+            f"the budget asks for {search['short']:,} {unit} more than every document at "
+            f"select.max_repeats {select_config.max_repeats} gives: raise max_repeats or read more"
+        )
+    return {
+        "documents": search["budget"] if not select_config.tokens else None,
+        "tokens": select_config.tokens,
+        "selected_documents": sum(c["copies"] for c in counts),
+        "selected_tokens": sum(c["tokens_selected"] for c in counts),
+        "repeated": sum(c["repeated"] for c in counts),
+        "warnings": warnings,
+    }
+
+
+def _warnings(clusters: dict[str, Any]) -> list[str]:
+    found = []
+    if clusters["repeated_ids"]:
+        found.append(
+            f"{clusters['repeated_ids']:,} documents have an id that another has too; they are known as id#rowhash"
+        )
+    if clusters["split_buckets"]:
+        found.append(f"{clusters['split_buckets']:,} buckets of many documents that share a template were split")
+    return found

@@ -1,0 +1,497 @@
+"""Weigh: what every document weighs in the mix, and with a budget, at which rate it is selected.
+
+Each question is a pass over the signals that adds up exact sums, so neither sharding nor order can change a weight.
+The text is not read; another budget, mode or reference runs from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import io, schema, synthetic
+from curation.dedup.shuffle import ROW_BITS
+from curation.jobs import resolve, stages
+from curation.jobs.decisions import Final
+from curation.jobs.variance import variance
+from curation.mixing import balance, gate, sampling
+from curation.mixing import report as mix_report
+from curation.mixing.base import Base, base_measure, human_merge, human_sums
+from curation.mixing.features import CORE_COLUMNS, FEATURES, design_matrix, held_out_matrix
+from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
+from curation.plan import Context, Job, Progress, Shard, Step
+from curation.synthetic.histogram import GRID
+
+BUDGET_PASSES = 5
+_CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
+_FIXED = 1 << 20
+EDGES = np.linspace(-8, 8, 65)  # of the histograms of scores
+_COLUMNS = [
+    *("row", "id", "source", "group", "lang", "gate", "bytes", "word_count", "tokens", "date"),
+    *("logit", "logit_check", "row_hash"),
+]
+_FEATURES = ["core", "words", "bins", "style"]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A batch of signals with what was decided about it so far."""
+
+    signals: pa.RecordBatch
+    p: pa.Array
+    label: np.ndarray
+    why: np.ndarray  # code of the reason of an undetermined label
+    reason: pa.Array  # why the document leaves, or null
+    size: np.ndarray  # documents it stands for; 0 when it leaves
+
+
+def steps(job: Job) -> list[Step]:
+    """The passes that the mode and the budget need; only the last one when an earlier run has weighed all this."""
+    if _summary(job) is not None:
+        return [Step("weigh", "weigh", finish=_load)]
+    how = mode(job)
+    found = [Step("base", "weigh", work=_human, merge=human_merge, finish=_or_empty)]
+    if how == "balance":
+        found += [
+            Step("coverage", "weigh", work=_cells, merge=gate.cell_merge, finish=_coverage),
+            Step("solve", "weigh", work=_sample, merge=_Merge(job.config.mix.reservoir), finish=_solve),
+        ]
+        passes = job.config.mix.passes
+    else:
+        found += [Step("solve", "weigh", finish=_start)]
+        passes = _CAP_PASSES if how in ("soft", "cluster") or job.config.mix.multipliers else 1
+    for number in range(1, passes):
+        found.append(Step(f"pass {number}", "weigh", work=_sums, merge=balance.merge, finish=_Newton(number)))
+    found += [
+        Step(f"pass {passes}", "weigh", work=_last_sums, merge=balance.merge, finish=_Newton(passes, last=True)),
+        Step("weights", "weigh", work=_weights, merge=_add_weights, finish=_totals),
+    ]
+    if _budgeted(job):
+        found += [
+            Step(f"budget {n}", "weigh", work=_grid, merge=_add, finish=_Narrow(n)) for n in range(1, BUDGET_PASSES + 1)
+        ]
+    return [*found, Step("weigh", "weigh", finish=_finish)]
+
+
+def mode(job: Job) -> str:
+    """The mode that is run: `auto` balances when there is a reference and else weighs nothing."""
+    asked = job.config.mix.mode
+    if asked != "auto":
+        return asked
+    return "balance" if job.config.reference else "none"
+
+
+def _budgeted(job: Job) -> bool:
+    select = job.config.select
+    return select.tokens is not None or select.documents is not None or select.rate is not None
+
+
+def _summary_path(job: Job) -> str:
+    return f"{job.config.output}/decisions/weights.json"
+
+
+def _summary(job: Job) -> dict[str, Any] | None:
+    found = stages.read_json(_summary_path(job))
+    return found if found is not None and found["hash"] == job.hashes["weigh"] else None
+
+
+# what is known of a document before it is weighed
+
+
+def documents(job: Job, shard: Shard, context: Context) -> Iterator[Documents]:
+    """The documents of a shard in batches, with p, label and the reason of those that leave."""
+    how = mode(job)
+    columns = [*_COLUMNS, *(_FEATURES if how == "balance" else [])]
+    clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()
+    rows, gone = clusters.column("row").to_numpy(), resolve.Gone(job)
+    for batch in stages.read_signals(job, shard, columns):
+        p, label, why = resolve.labels(job, batch, context)
+        reason = gone.reasons(shard, batch, label)
+        at = np.searchsorted(rows, batch.column("row").to_numpy())
+        at[at == len(rows)] = 0
+        inside = rows[at] == batch.column("row").to_numpy() if len(rows) else np.zeros(len(at), bool)
+        mine = clusters.take(pa.array(at, mask=~inside))
+        reason = pc.coalesce(reason, mine.column("reason").combine_chunks())
+        size = pc.fill_null(mine.column("cluster_size").combine_chunks(), 1).to_numpy()
+        size = np.where(reason.is_null().to_numpy(zero_copy_only=False), size, 0)
+        yield Documents(batch, pa.array(p, pa.float32(), mask=np.isnan(p)), label, why, reason, size)
+
+
+def _kappa(job: Job, context: Context) -> float:
+    """The exponent of the human factor: 0 where no anchors say what a score means here."""
+    found = context["calibrate"]
+    if found is None or mode(job) not in ("balance", "soft"):
+        return 0.0
+    return job.config.mix.kappa if (found["calibration"].anchors > 0).any() else 0.0
+
+
+def _base(job: Job, item: Documents, context: Context) -> Base:
+    mix = job.config.mix
+    return base_measure(
+        item.signals,
+        item.p,
+        item.size,
+        context["base"],
+        kappa=_kappa(job, context),
+        gamma=mix.gamma if mode(job) in ("balance", "cluster") else 0.0,
+        multipliers=mix.multipliers,
+    )
+
+
+# passes
+
+
+def _human(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
+    sums: Any = {}
+    kappa = _kappa(job, context)
+    for item in documents(job, shard, context) if kappa else ():
+        sums = human_merge(sums, human_sums(item.signals, item.p, item.size > 0, kappa))
+    return sums
+
+
+def _or_empty(job: Job, merged: Any, context: Context) -> Any:
+    return merged or {}
+
+
+def _profile(job: Job) -> Any:
+    assert job.config.reference is not None
+    return stages.load_profile(job.config.reference)
+
+
+def _cells(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
+    profile = _profile(job)
+    count = gate.cell_count(profile.centroids)
+    sums = gate.cell_sums(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), count)
+    for item in documents(job, shard, context):
+        base = _base(job, item, context)
+        scalars = design_matrix(item.signals, profile.standard)[:, CORE_COLUMNS]
+        cell = gate.cells(item.signals, scalars, profile.centroids, profile.language)
+        sums = gate.cell_merge(sums, gate.cell_sums(cell, base.q, base.plain, count))
+    return sums
+
+
+def _coverage(job: Job, merged: Any, context: Context) -> Any:
+    profile = _profile(job)
+    if merged is None:
+        none = np.zeros(0)
+        merged = gate.cell_sums(np.zeros(0, np.int64), none, none, gate.cell_count(profile.centroids))
+    cover = gate.coverage(merged, profile.cell_documents, job.config.mix.gate)
+    targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
+    return {"cover": cover, "targets": targets, "errors": errors}
+
+
+def _balanced(
+    job: Job, shard: Shard, context: Context
+) -> Iterator[tuple[Documents, Base, np.ndarray, np.ndarray, np.ndarray]]:
+    """(documents, base, q inside the coverage, feature matrix, bool inside) of each batch; no features in other modes."""
+    how = mode(job)
+    for item in documents(job, shard, context):
+        base = _base(job, item, context)
+        if how != "balance":
+            yield item, base, base.q, np.zeros((len(base.q), 0)), np.ones(len(base.q), bool)
+            continue
+        profile = _profile(job)
+        matrix = design_matrix(item.signals, profile.standard)
+        cell = gate.cells(item.signals, matrix[:, CORE_COLUMNS], profile.centroids, profile.language)
+        inside = context["coverage"]["cover"].covered[cell]
+        yield item, base, np.where(inside, base.q, 0.0), matrix, inside
+
+
+def _sample(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
+    size, sample = job.config.mix.reservoir, reservoir_empty(FEATURES)
+    for item, _, q, matrix, _ in _balanced(job, shard, context):
+        sample = reservoir_update(
+            sample, item.signals.column("id"), matrix, q, seed=job.config.run.seed, size=size
+        )
+    return sample
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Merge of two reservoirs of `size` documents; a class, so that it can be pickled."""
+
+    size: int
+
+    def __call__(self, a: Any, b: Any) -> Any:
+        return reservoir_merge(a, b, size=self.size)
+
+
+def _solve(job: Job, merged: Any, context: Context) -> balance.Solution:
+    mix, found = job.config.mix, context["coverage"]
+    sample = merged if merged is not None else reservoir_empty(FEATURES)
+    return balance.solve_reservoir(sample, found["targets"], found["errors"], cap=mix.cap, slack=mix.slack)
+
+
+def _start(job: Job, _: Any, context: Context) -> balance.Solution:
+    return balance.start(0, job.config.mix.cap, 0.0)
+
+
+def _solution(context: Context) -> balance.Solution:
+    last = max((int(name[5:]) for name in context if name.startswith("pass ")), default=0)
+    return context[f"pass {last}"] if last else context["solve"]
+
+
+def _sums(job: Job, shard: Shard, context: Context, progress: Progress, second: bool = True) -> balance.Sums:
+    solution = _solution(context)
+    sums = balance.empty_sums(len(solution.b), second)
+    for _, _, q, matrix, _ in _balanced(job, shard, context):
+        sums = balance.merge(sums, balance.pass_sums(matrix, q, solution, second=second))
+    return sums
+
+
+def _last_sums(job: Job, shard: Shard, context: Context, progress: Progress) -> balance.Sums:
+    return _sums(job, shard, context, progress, second=False)
+
+
+@dataclass(frozen=True)
+class _Newton:
+    """A step of the dual from the exact sums of a pass, or with the last, the verdict on where it ended."""
+
+    number: int
+    last: bool = False
+
+    def __call__(self, job: Job, merged: Any, context: Context) -> balance.Solution:
+        solution = _solution(context)
+        found = context.get("coverage") or {"targets": np.zeros(0), "errors": np.zeros(0)}
+        sums = merged if merged is not None else balance.empty_sums(len(solution.b), not self.last)
+        step = balance.finish if self.last else balance.newton_step
+        return step(sums, found["targets"], found["errors"], solution)
+
+
+def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[str, Any]:
+    """Write the weights of a shard's documents and add up what the report says of them."""
+    solution, cover = _solution(context), (context.get("coverage") or {}).get("cover")
+    result: dict[str, Any] = {"kept": 0, "mass": 0, "tokens": 0, "summary": None, "source": {}, "scores": None}
+    url = stages.decisions_path(job, "weights", shard)
+    with io.atomic(url) as file, pq.ParquetWriter(file, schema.WEIGHTS_SCHEMA, compression="zstd") as writer:
+        for item, base, q, matrix, inside in _balanced(job, shard, context):
+            weights = balance.weights(matrix, q, solution)
+            if cover is not None:
+                weights = gate.blend(weights, base.plain, inside, cover)
+            kept = item.size > 0
+            weights = np.where(kept, weights, 0.0)
+            mass = np.rint(weights * _FIXED).astype(np.int64)
+            result["kept"] += int(kept.sum())
+            result["mass"] += int(mass.sum())
+            result["tokens"] += int(item.signals.column("tokens").to_numpy()[kept].sum())
+            if cover is not None:
+                top = solution.cap * max(1.0, cover.inside / cover.mean if cover.mean > 0 else 1.0)
+                part = mix_report.summarise(
+                    weights,
+                    base.plain,
+                    item.signals.column("tokens").to_numpy(),
+                    item.signals.column("group"),
+                    matrix,
+                    held_out_matrix(item.signals, _profile(job).standard),
+                    inside,
+                    top,
+                )
+                result["summary"] = part if result["summary"] is None else mix_report.summary_merge(result["summary"], part)
+            for source, count, weight in _by_source(item.signals, kept, mass):
+                before = result["source"].get(source, (0, 0))
+                result["source"][source] = (before[0] + count, before[1] + weight)
+            if job.config.detect.enabled:
+                part = _scored(item, shard, context, weights)
+                result["scores"] = part if result["scores"] is None else _add_scores(result["scores"], part)
+            writer.write_batch(_table(item, weights))
+    return result
+
+
+def _scored(item: Documents, shard: Shard, context: Context, weights: np.ndarray) -> dict[str, Any]:
+    """What passes the thresholds by shard, by source and after weighing, and histograms of the scores by source."""
+    calibration = context["calibrate"]["calibration"]
+    logit, check = resolve.scores(item.signals, "logit"), resolve.scores(item.signals, "logit_check")
+    words, names = item.signals.column("word_count").to_numpy(), resolve.names(item.signals)
+    judged = item.p.is_valid().to_numpy(zero_copy_only=False)
+    here = np.full(len(logit), f"{shard.source}/{shard.relative}")
+    counts = {
+        name: np.histogram(np.clip(logit[judged & (names == name)], EDGES[0], EDGES[-1]), EDGES)[0]
+        for name in np.unique(names).tolist()
+    }
+    return {
+        "shard": synthetic.passing(calibration, logit, words, names, here, judged),
+        "source": synthetic.passing(calibration, logit, words, names, names, judged),
+        # the mix was weighed by one score; the other, on disjoint n-grams, measures what it became
+        "after": synthetic.passing(calibration, check, words, names, names, judged, weights, "logit_check"),
+        "check": synthetic.passing(calibration, check, words, names, names, judged, None, "logit_check"),
+        "histogram": counts,
+    }
+
+
+def _add_scores(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    merged = {key: synthetic.merge_passing(a[key], b[key]) for key in ("shard", "source", "after", "check")}
+    histograms = [a["histogram"], b["histogram"]]
+    names = sorted({name for h in histograms for name in h})
+    none = np.zeros(len(EDGES) - 1, np.int64)
+    return merged | {"histogram": {n: histograms[0].get(n, none) + histograms[1].get(n, none) for n in names}}
+
+
+def _by_source(signals: pa.RecordBatch, kept: np.ndarray, mass: np.ndarray) -> Iterator[tuple[str, int, int]]:
+    table = pa.table({"source": signals.column("source"), "kept": kept.astype(np.int64), "mass": mass})
+    for row in table.group_by("source").aggregate([("kept", "sum"), ("mass", "sum")]).to_pylist():
+        yield row["source"], row["kept_sum"], row["mass_sum"]
+
+
+def _table(item: Documents, weights: np.ndarray) -> pa.RecordBatch:
+    names = pa.array([r or None for r in synthetic.REASONS], pa.string())
+    columns = {
+        "row": item.signals.column("row"),
+        "p_synthetic": item.p,
+        "synthetic_label": pa.array(schema.LABELS, pa.string()).take(pa.array(item.label)),
+        "synthetic_reason": names.take(pa.array(item.why)),
+        "weight": pa.array(weights),
+        "filter_reason": item.reason,
+    }
+    return pa.RecordBatch.from_arrays([columns[n] for n in schema.WEIGHTS_SCHEMA.names], schema=schema.WEIGHTS_SCHEMA)
+
+
+def _add_weights(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    none = (0, 0)
+    return {
+        **{key: a[key] + b[key] for key in ("kept", "mass", "tokens")},
+        "summary": _either(mix_report.summary_merge, a["summary"], b["summary"]),
+        "scores": _either(_add_scores, a["scores"], b["scores"]),
+        "source": {
+            s: tuple(x + y for x, y in zip(a["source"].get(s, none), b["source"].get(s, none), strict=True))
+            for s in sorted({*a["source"], *b["source"]})
+        },
+    }
+
+
+def _either(merge: Any, a: Any, b: Any) -> Any:
+    """The merge of two values of which either may be None."""
+    return b if a is None else a if b is None else merge(a, b)
+
+
+def _totals(job: Job, merged: dict[str, Any] | None, context: Context) -> dict[str, Any]:
+    """The sums over all shards, the scale that brings the mean weight to 1, and where the search for a rate begins."""
+    found = merged or {"kept": 0, "mass": 0, "tokens": 0, "summary": None, "source": {}, "scores": None}
+    scale = found["kept"] * _FIXED / found["mass"] if found["mass"] else 0.0
+    return found | {"scale": scale, "search": sampling.begin(_budget(job, found["kept"])) if _budgeted(job) else None}
+
+
+# selection
+
+
+def _budget(job: Job, kept: int) -> int:
+    select = job.config.select
+    if select.rate is not None:
+        return max(1, round(select.rate * kept))
+    return select.tokens or select.documents or 1
+
+
+def _search(context: Context) -> sampling.Selection:
+    last = max((int(name[7:]) for name in context if name.startswith("budget ")), default=0)
+    return context[f"budget {last}"] if last else context["weights"]["search"]
+
+
+def _grid(job: Job, shard: Shard, context: Context, progress: Progress) -> np.ndarray:
+    search, scale, config = _search(context), context["weights"]["scale"], job.config
+    sums = np.zeros(len(search.grid), np.int64)
+    if not search.grid:
+        return sums
+    weights = pq.ParquetFile(io.open_file(stages.decisions_path(job, "weights", shard)))
+    signals = stages.read_signals(job, shard, ["id", "tokens"])
+    with weights:
+        for batch, mine in zip(signals, weights.iter_batches(16_384, columns=["weight"], use_threads=False), strict=True):
+            size = batch.column("tokens").to_numpy() if config.select.tokens else np.ones(batch.num_rows, np.int64)
+            sums += sampling.grid_sums(
+                mine.column("weight").to_numpy() * scale,
+                sampling.uniforms(batch.column("id"), config.run.seed),
+                size,
+                search.grid,
+                config.select.max_repeats,
+            )
+    return sums
+
+
+def _add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a + b
+
+
+@dataclass(frozen=True)
+class _Narrow:
+    """One pass of the search for the rate that meets the budget."""
+
+    number: int
+
+    def __call__(self, job: Job, merged: np.ndarray | None, context: Context) -> sampling.Selection:
+        search = _search(context)
+        if not search.grid or merged is None:
+            return search
+        return sampling.narrow(search, merged)
+
+
+# the end
+
+
+def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
+    """Write what was found to decisions/weights.json and hand on what select needs."""
+    totals, solution, found = context["weights"], _solution(context), context.get("coverage")
+    report: dict[str, Any] = {}
+    if found is not None and totals["summary"] is not None:
+        report = mix_report.report(totals["summary"], solution, found["targets"], found["errors"], found["cover"])
+        report["variance"] = variance(totals["summary"], _profile(job))
+    search = _search(context) if _budgeted(job) else None
+    high = (report.get("weight_quantiles") or {}).get("0.99")
+    final = Final(
+        scale=totals["scale"],
+        rate=None if search is None else search.low,
+        max_repeats=job.config.select.max_repeats,
+        # documents above this weight are the rarest hundredth; a draw takes them all
+        drawn=1.0 if not high else min(1.0, 1.0 / (high * totals["scale"])),
+    )
+    stages.write_json(
+        _summary_path(job),
+        {
+            "hash": job.hashes["weigh"],
+            "mode": mode(job),
+            "kept": totals["kept"],
+            "tokens": totals["tokens"],
+            "final": final._asdict(),
+            "selection": None if search is None else search._asdict(),
+            "sources": {s: {"documents": n, "weight": m / _FIXED} for s, (n, m) in totals["source"].items()},
+            "synthetic": _prevalences(job, totals["scores"], context),
+            "mix": report or {"status": solution.status, "reason": solution.reason, "ess": solution.ess},
+        },
+    )
+    return _load(job, None, context)
+
+
+def _prevalences(job: Job, scores: dict[str, Any] | None, context: Context) -> dict[str, Any] | None:
+    if scores is None:
+        return None
+    calibration, anchors = context["calibrate"]["calibration"], context["calibrate"]["anchors"]
+    mine = anchors.kind == 0
+    values = np.clip(anchors.value[mine] * GRID, EDGES[0], EDGES[-1])
+    by_shard = synthetic.prevalence(scores["shard"], calibration)
+    by_source = synthetic.prevalence(scores["source"], calibration)
+    return {
+        "total": by_shard.pop(""),
+        "by_shard": by_shard,
+        "by_source": {k: v for k, v in by_source.items() if k},
+        "after": synthetic.prevalence(scores["after"], calibration, "logit_check")[""],
+        "check": synthetic.prevalence(scores["check"], calibration, "logit_check")[""],
+        "histogram": {
+            "edges": EDGES.tolist(),
+            "counts": {name: counts.tolist() for name, counts in scores["histogram"].items()},
+            "anchors": np.histogram(values, EDGES, weights=anchors.number[mine])[0].astype(int).tolist(),
+        },
+        "anchors": int(anchors.number[mine].sum()),
+        "warnings": list(calibration.warnings),
+    }
+
+
+def _load(job: Job, _: Any, context: Context) -> dict[str, Any]:
+    """What select needs, from decisions/weights.json."""
+    found = stages.read_json(_summary_path(job))
+    clusters = stages.read_json(f"{job.config.output}/decisions/clusters.json")
+    wanted: dict[int, list[int]] = {}
+    rows = [row for example in clusters["examples"] for row in (example["survivor"], example["duplicate"])]
+    for row in [*rows, *(cluster["survivor"] for cluster in clusters["largest"])]:
+        wanted.setdefault(row >> ROW_BITS, []).append(row & ((1 << ROW_BITS) - 1))
+    return {"final": Final(**found["final"]), "examples": wanted}
