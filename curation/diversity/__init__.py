@@ -2,7 +2,7 @@
 
 from curation.diversity.features import CORE_NAMES, STYLE_NAMES, Features, features
 from curation.diversity.measure import hash_ids, hash_texts, measure
-from curation.diversity.registry import STATISTICS, Statistic
+from curation.diversity.registry import STATISTICS, Statistic, readings
 from curation.diversity.ruler import Ruler, load_ruler
 from curation.diversity.state import State, compact, dump, empty, load, merge, update
 from curation.diversity.statistics import Measured, compare, core_moments, result, values
@@ -33,6 +33,7 @@ __all__ = [
     "measure",
     "merge",
     "moments_of",
+    "readings",
     "result",
     "update",
     "values",

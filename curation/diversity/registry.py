@@ -370,6 +370,18 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
+def readings() -> dict[str, dict[str, str | None]]:
+    """How a report shows each statistic: title, unit, meaning, worse and scale (None: the spread of the shards).
+
+    Sizes are left out.
+    """
+    return {
+        name: {"title": s.title, "unit": s.unit, "meaning": s.meaning, "worse": s.worse, "scale": None}
+        for name, s in STATISTICS.items()
+        if s.worse != "none"
+    }
+
+
 def table() -> str:
     """The registry as a Markdown table."""
     rows = [

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.diversity import STATISTICS, compare, core_moments, features, load_ruler, measure, result, values
+from curation.diversity import (
+    STATISTICS,
+    compare,
+    core_moments,
+    features,
+    load_ruler,
+    measure,
+    readings,
+    result,
+    values,
+)
 from curation.diversity.registry import table
 from curation.text import tokenise
 
@@ -161,6 +171,8 @@ def test_every_statistic_says_how_to_read_it():
     for name, statistic in STATISTICS.items():
         assert all(str(field) for field in statistic), name
         assert f"| `{name}` |" in table()
+    assert readings().keys() == STATISTICS.keys() - {"documents", "words"}
+    assert {entry["worse"] for entry in readings().values()} == {"up", "down", "away"}
 
 
 def test_a_column_that_is_not_there_is_named():
