@@ -193,8 +193,8 @@ def build(
     model: str = "",
     licences: tuple[str, ...] = (),
 ) -> Profile:
-    """The profile of both passes. Raises ProfileError when a half is empty: at least some tens of documents are needed."""
-    if int(second.cell_documents.sum()) == 0 or int(first.standard.count.max()) == 0:
+    """The profile of both passes. Raises ProfileError when a half has no documents in the language."""
+    if int(second.cell_documents.sum()) == 0 or int(first.standard.counts.max()) == 0:
         raise ProfileError(
             f"the reference has {int(first.documents.sum())} documents, and one of its halves has none in "
             f"{frame.language!r}: give it more documents, or another language"
@@ -257,8 +257,9 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
                 raise ProfileError(f"{name} unpacks to more than 1 GiB: it is not a reference profile; {again}")
             header: dict[str, Any] = json.loads(archive.read("header.json"))
             if header.get("version") != VERSION:
-                raise ProfileError(f"{name} has version {header.get('version')!r}, this release reads {VERSION!r}: {again}")
-            arrays = {
+                found = header.get("version")
+                raise ProfileError(f"{name} has version {found!r}, this release reads {VERSION!r}: {again}")
+            arrays: dict[str, Any] = {
                 key: np.lib.format.read_array(io.BytesIO(archive.read(key + ".npy")), allow_pickle=False)
                 for key in header["arrays"]
             }
@@ -283,13 +284,16 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
         if arrays[key].shape != shape:
             raise ProfileError(f"{name}: {key} has shape {arrays[key].shape}, this release needs {shape}: {again}")
     if header["signals_version"] != schema.SIGNALS_VERSION:
-        raise ProfileError(f"{name} was built from {header['signals_version']!r}, not {schema.SIGNALS_VERSION!r}: {again}")
+        built = header["signals_version"]
+        raise ProfileError(f"{name} was built from {built!r}, not {schema.SIGNALS_VERSION!r}: {again}")
     if language is not None and header["language"] != language:
         raise ProfileError(
             f"{name} is a profile of language {header['language']!r}, the crawl is {language!r}: "
             "give a reference in the crawl's language"
         )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in header.items() if key in _HEADER}
+    values: dict[str, Any] = {
+        key: tuple(header[key]) if isinstance(header[key], list) else header[key] for key in _HEADER
+    }
     return Profile(
         standard=features.Standard(arrays["mean"], arrays["sd"]),
         anchors={key.removeprefix(_ANCHORS): value for key, value in arrays.items() if key.startswith(_ANCHORS)},

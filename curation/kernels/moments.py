@@ -19,6 +19,7 @@ LIMIT = 45.0  # largest feature
 UNITS = 4096  # largest integer weight
 BLOCK = 1000  # rows whose sum of products stays below 2^53
 VALUE = 32  # fractional bits of the dual value
+FLAT = 1e-5  # curvature below which a feature is constant in the data
 _LOW = np.int64(0xFFFFFFFF)
 _FLUSH = 512  # blocks below 2^53 that an int64 can hold together
 
@@ -48,10 +49,10 @@ def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
     """Tilted weights min(cap, base * exp(offset + row . coefficients)) of every row, as integers out of `UNITS` = cap.
 
     matrix float64[n, d], coefficients float64[d], base float64[n] (rows at or below zero get no weight). Fills
-    float64[n] `units` (all rows) and `free` (zero where the cap binds), adds the potential of the rows below the cap to
-    column 0 and of the others to column 1 of int64[2, 2] `potential` (limbs, in 2^-32 of the cap), and returns the number
-    of capped rows. The potential is the integral of the weight over its exponent: the weight itself below the cap,
-    cap * (1 + excess exponent) above it.
+    float64[n] `units` (all rows) and `free` (zero where the cap binds), adds the potential of the rows below the cap
+    to column 0 and of the others to column 1 of int64[2, 2] `potential` (limbs, in 2^-32 of the cap), and returns the
+    number of capped rows. The potential is the integral of the weight over its exponent: the weight itself below the
+    cap, cap * (1 + excess exponent) above it.
     """
     rows = len(matrix)
     top = math.log(cap)
@@ -150,7 +151,8 @@ def lasso_step(hessian, gradient, start, penalty, sweeps, tolerance):
     """Coordinate descent for the step x that minimises g.x + x'Hx/2 + sum penalty * |start + x|.
 
     hessian float64[m, m], gradient, start and penalty float64[m] (penalty 0 for a free coordinate). Coordinates without
-    curvature are left alone. One fixed order, no BLAS. Friedman, Hastie and Tibshirani 2010 (J. Stat. Softw. 33).
+    curvature (at most `FLAT`) are left alone. One fixed order, no BLAS. Friedman, Hastie and
+    Tibshirani 2010 (J. Stat. Softw. 33).
     """
     m = len(gradient)
     x = np.zeros(m)
@@ -159,7 +161,7 @@ def lasso_step(hessian, gradient, start, penalty, sweeps, tolerance):
         moved = 0.0
         for j in range(m):
             curve = hessian[j, j]
-            if curve <= 1e-12:
+            if curve <= FLAT:
                 continue
             at = start[j] + x[j]
             pull = curve * at - slope[j]

@@ -31,6 +31,7 @@ OFF_TARGET = 3.0  # standard errors beyond which a feature is called unreachable
 MOST_SLACK = 16.0  # standard errors (or multiples of a larger slack) beyond which balancing gives up
 ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
 SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
+FEWEST = 50  # documents below which nothing is balanced
 _RIDGE = 1e-6
 _TOLERANCE = 1e-7  # decrease of the dual that is noise of the rounded weights
 _WEIGHT_BITS = 20
@@ -40,7 +41,7 @@ _FIRST_ROWS = 4096
 class Sums(NamedTuple):
     """Exact sums of one pass. Every array merges by addition; weights count in `UNITS` parts of the cap."""
 
-    count: np.ndarray  # int64[3]: documents with a base weight, capped documents, documents of weight zero
+    counts: np.ndarray  # int64[3]: documents with a base weight, capped documents, documents of weight zero
     mass: np.ndarray  # int64[3]: units, units below the cap, squared units
     first: np.ndarray  # int64[2, d] limbs: units * feature, 2^-10
     first_free: np.ndarray  # int64[2, d] limbs: the same below the cap
@@ -69,7 +70,7 @@ class Solution(NamedTuple):
 
 
 def start(features: int, cap: float, slack: float) -> Solution:
-    """The point at which weights are the base measure itself (below the cap). Raises ValueError for a cap of at most 1."""
+    """The point where weights are the base measure, below the cap. Raises ValueError for a cap of at most 1."""
     if not cap > 1:
         raise ValueError(f"mix.cap must be above 1, not {cap}: weights have mean 1")
     if not slack >= 0:
@@ -102,7 +103,9 @@ def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: boo
 
 def merge(a: Sums, b: Sums) -> Sums:
     """The sums over the documents of both, in canonical limbs."""
-    return Sums(a.count + b.count, a.mass + b.mass, *(moments.carry(x + y) for x, y in zip(a[2:], b[2:], strict=True)))
+    return Sums(
+        a.counts + b.counts, a.mass + b.mass, *(moments.carry(x + y) for x, y in zip(a[2:], b[2:], strict=True))
+    )
 
 
 def empty_sums(features: int, second: bool = True) -> Sums:
@@ -121,11 +124,12 @@ def solve_reservoir(
 
     targets and errors float64[d]: the reference's means and their standard errors. When no weighting of the sample
     comes within `slack` standard errors (the coefficients grow beyond a norm of 50), the tolerance is doubled until one
-    does; `relaxed` says where that ended. An empty sample gives the base measure and status `unchanged`.
+    does; `relaxed` says where that ended. Fewer than 50 documents keep the base measure, with status `unchanged`.
     """
     first = start(len(targets), cap, slack)
-    if len(reservoir.q) == 0:
-        return first._replace(status="unchanged", reason="no document has a base weight inside the reference's coverage")
+    if len(reservoir.q) < FEWEST:
+        reason = f"{len(reservoir.q)} documents have a base weight inside the reference's coverage; {FEWEST} are needed"
+        return first._replace(status="unchanged", reason=reason)
     matrix = reservoir.features.astype(np.float64)
     few = min(len(matrix), _FIRST_ROWS)
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
@@ -171,11 +175,11 @@ def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) 
                 break
             length /= 2
         else:
-            return solution, decrease < 1e-3  # noqa: PLR2004  the rounded weights leave nothing to gain
+            return solution, decrease < 1e-3  # the rounded weights leave nothing to gain
         solution = trial
         if _norm(solution) > NORM_LIMIT:
             return solution, False
-    return solution, decrease < 1e-3  # noqa: PLR2004
+    return solution, decrease < 1e-3
 
 
 def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
@@ -184,7 +188,7 @@ def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: S
     A point whose exact dual value is above that of the last accepted one is taken back halfway; one whose coefficients
     leave the norm of 50 doubles the tolerance and starts again from the base measure.
     """
-    if solution.status == "unchanged" or math.isinf(solution.relaxed) or int(sums.count[0]) == 0:
+    if solution.status == "unchanged" or math.isinf(solution.relaxed) or int(sums.counts[0]) == 0:
         return solution
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
     value = dual_value(sums, goal, solution)
@@ -211,14 +215,16 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
     """The solution with what the last pass measured: imbalance, unreachable features, effective documents.
 
     Status: `converged` within the tolerance asked for, `relaxed` within a larger one, `unreachable` when a feature
-    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` without documents.
+    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` without enough documents.
     """
-    n, mass = int(sums.count[0]), int(sums.mass[0])
-    if solution.status == "unchanged" or n == 0 or mass == 0:
+    n, mass = int(sums.counts[0]), int(sums.mass[0])
+    if n == 0 or mass == 0:
         return solution._replace(status="unchanged", reason=solution.reason or "no document has a base weight")
-    goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
     below, above = _masses(sums, solution.cap)
     scale = (1.0 - above) / below if below > 0 and above < 1 else 1.0
+    if solution.status == "unchanged":
+        return solution._replace(scale=scale)
+    goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
     first_free, first_capped = _firsts(sums, solution.cap)
     attained = (first_capped + scale * first_free) / (above + scale * below)
     off = (attained - goal.targets) / goal.errors
@@ -257,7 +263,7 @@ def weights(matrix: np.ndarray, q: np.ndarray, solution: Solution) -> np.ndarray
 def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
     """The dual at the point where the sums were taken, a document; what a step must not increase."""
     b = np.array(solution.b)
-    potential = float(moments.to_float(sums.value.sum(1), moments.VALUE)) * solution.cap / int(sums.count[0])
+    potential = float(moments.to_float(sums.value.sum(1), moments.VALUE)) * solution.cap / int(sums.counts[0])
     penalty = solution.relaxed * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
     return potential - solution.offset - _sum(b * goal.targets) + penalty
 
@@ -271,7 +277,7 @@ def to_json(solution: Solution) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> Solution:
     """The solution that `to_json` wrote, also after a trip through JSON text."""
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     plain["history"] = tuple(tuple(record) for record in values["history"])
     plain["relaxed"] = math.inf if values["relaxed"] is None else values["relaxed"]
     return Solution(**plain)
@@ -307,8 +313,8 @@ def _move(solution: Solution, step: np.ndarray, length: float) -> Solution:
 
 def _masses(sums: Sums, cap: float) -> tuple[float, float]:
     """Mean weight a document below and at the cap, exact to 2^-32 of the cap a document."""
-    n = int(sums.count[0])
-    return float(moments.to_float(sums.value[:, 0], moments.VALUE)) * cap / n, int(sums.count[1]) * cap / n
+    n = int(sums.counts[0])
+    return float(moments.to_float(sums.value[:, 0], moments.VALUE)) * cap / n, int(sums.counts[1]) * cap / n
 
 
 def _unit(sums: Sums, cap: float) -> float:
@@ -320,7 +326,7 @@ def _unit(sums: Sums, cap: float) -> float:
 def _firsts(sums: Sums, cap: float) -> tuple[np.ndarray, np.ndarray]:
     """float64[d] sums of weight * feature a document, below and at the cap."""
     free = moments.to_float(sums.first_free, moments.GRID)
-    capped = (moments.to_float(sums.first, moments.GRID) - free) * cap / moments.UNITS / int(sums.count[0])
+    capped = (moments.to_float(sums.first, moments.GRID) - free) * cap / moments.UNITS / int(sums.counts[0])
     return free * _unit(sums, cap), capped
 
 

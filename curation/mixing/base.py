@@ -8,7 +8,7 @@ from emptying it.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ HumanSums = dict[str, tuple[int, int]]
 
 
 class Base(NamedTuple):
-    """float64[docs] each: the base measure, and the same without the human factor (used where nothing is reweighted)."""
+    """float64[docs] each: the base measure, and the same without the human factor, for documents outside coverage."""
 
     q: np.ndarray
     plain: np.ndarray
@@ -71,9 +71,9 @@ def base_measure(
     factor[judged] = np.maximum(raw[judged] / mean[codes[judged]], FACTOR_FLOOR)
     size = np.asarray(cluster_size, np.float64)
     plain = np.where(size > 0, np.maximum(size, 1.0) ** gamma, 0.0)
-    sources = signals.column("source").to_pylist()
     if multipliers:
-        plain *= np.array([multipliers.get(source, 1.0) for source in sources], np.float64)
+        sources = signals.column("source").to_pylist()
+        plain *= np.array([float(multipliers.get(source or "", 1.0)) for source in sources])
     plain = np.clip(plain, 0.0, LARGEST)
     return Base(np.clip(plain * factor, 0.0, LARGEST), plain)
 
@@ -92,7 +92,8 @@ def _raw(p: pa.Array, kappa: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _strata(signals: pa.RecordBatch) -> tuple[np.ndarray, list[str]]:
-    source = pc.fill_null(signals.column("source").cast(pa.string()), "")
-    gate = pc.fill_null(signals.column("gate").cast(pa.string()), "")
-    coded = pc.binary_join_element_wise(source, gate, "\0").dictionary_encode()
+    source: Any = signals.column("source").cast(pa.string()).fill_null("")
+    gate: Any = signals.column("gate").cast(pa.string()).fill_null("")
+    join: Any = pc.binary_join_element_wise
+    coded = join(source, gate, "\0").dictionary_encode()
     return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()

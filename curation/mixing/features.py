@@ -7,7 +7,7 @@ square, and two tail indicators. Held out: the other 128 bins and the shares of 
 Every feature is rounded to 2^-10 and clipped, so that the sums in kernels/moments.py are exact.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,7 @@ class Standard(NamedTuple):
 class StandardState(NamedTuple):
     """Mergeable exact sums behind a `Standard`: every array merges by addition."""
 
-    count: np.ndarray  # int64[RAW], documents that have the feature
+    counts: np.ndarray  # int64[RAW], documents that have the feature
     total: np.ndarray  # int64[2, RAW] limbs
     squares: np.ndarray  # int64[2, RAW] limbs
 
@@ -98,7 +98,7 @@ def standard_update(signals: pa.RecordBatch, rows: np.ndarray) -> StandardState:
 
 def standard_merge(a: StandardState, b: StandardState) -> StandardState:
     """The sums over the documents of both."""
-    return StandardState(a.count + b.count, moments.carry(a.total + b.total), moments.carry(a.squares + b.squares))
+    return StandardState(a.counts + b.counts, moments.carry(a.total + b.total), moments.carry(a.squares + b.squares))
 
 
 def standard_result(state: StandardState) -> Standard:
@@ -106,7 +106,7 @@ def standard_result(state: StandardState) -> Standard:
     mean = np.zeros(RAW)
     sd = np.zeros(RAW)
     for j in range(RAW):
-        n = int(state.count[j])
+        n = int(state.counts[j])
         if n == 0:
             continue
         total = (int(state.total[0, j]) << 32) + int(state.total[1, j])
@@ -115,7 +115,7 @@ def standard_result(state: StandardState) -> Standard:
         mean[j] = total / (n * unit)
         spread = squares * n - total * total  # exact: n^2 times the variance
         if n > 1 and spread > 0:
-            floor = SD_FLOOR_SCALAR if _BITS[j] == 19 else SD_FLOOR_SHARE  # noqa: PLR2004
+            floor = SD_FLOOR_SCALAR if _BITS[j] == 19 else SD_FLOOR_SHARE
             sd[j] = max((spread / (n * n)) ** 0.5 / unit, floor)
     return Standard(mean, sd)
 
@@ -197,9 +197,9 @@ def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
     index = signals.schema.get_field_index(name)
     if index < 0:
         raise ValueError(
-            f"signals have no column {name!r}: they were annotated with signals.features: false; annotate again with it true"
+            f"signals have no column {name!r}: they were annotated with signals.features: false; set it to true"
         )
-    column = signals.column(index)
+    column: Any = signals.column(index)
     if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != width:
         raise ValueError(f"signals column {name!r} has type {column.type}, expected lists of {width}")
     values = column.values.slice(column.offset * width, len(column) * width)

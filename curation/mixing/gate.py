@@ -54,8 +54,8 @@ def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.
 
     The last column is the squared distance to the nearest centroid that 98 % of the documents stay within.
 
-    k-means++ seeding (Arthur and Vassilvitskii 2007) with hashes for random numbers, then Lloyd's iterations. The result
-    depends on the order of `scalars`; give them in order of a hash. Fewer documents than centroids give fewer centroids.
+    k-means++ seeding (Arthur and Vassilvitskii 2007) with hashes for random numbers, then Lloyd's iterations. The
+    result depends on the order of `scalars`: give them in order of a hash. Fewer documents give fewer centroids.
     """
     points = np.ascontiguousarray(np.clip(scalars, -_CLIP, _CLIP))
     points = np.unique(points, axis=0) if len(points) < count else points
@@ -109,8 +109,9 @@ def cells(signals: pa.RecordBatch, scalars: np.ndarray, centers: np.ndarray, lan
     assigned[far] = len(centers)
     last = cell_count(centers) - 1
     classes = {name: len(centers) + 1 + i for i, name in enumerate(CLASSES)}
-    gate = np.array([-1 if g == "prose" else classes.get(g, last) for g in signals.column("gate").to_pylist()], np.int64)
-    assigned = np.where(gate >= 0, gate, assigned)
+    gates = signals.column("gate").to_pylist()
+    other = np.array([-1 if g == "prose" else classes.get(g or "", last) for g in gates], np.int64)
+    assigned = np.where(other >= 0, other, assigned)
     foreign = [lang not in (language, "und", None) for lang in signals.column("lang").to_pylist()]
     return np.where(np.array(foreign, bool), last, assigned)
 
@@ -162,7 +163,9 @@ def coverage(crawl: CellSums, reference: np.ndarray, gate: bool = True) -> Cover
     )  # fmt: skip
 
 
-def cell_targets(cover: Coverage, counts: np.ndarray, means: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cell_targets(
+    cover: Coverage, counts: np.ndarray, means: np.ndarray, squares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """float64[d] targets and standard errors from the reference's cells, at the target shares of the cells.
 
     counts int64[cells], means and squares float64[cells, d]: documents, means of features and of their squares by cell.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.mixing import balance, gate, report
-from curation.mixing.base import Base, base_measure, human_merge, human_sums
+from curation.mixing.base import Base, HumanSums, base_measure, human_merge, human_sums
 from curation.mixing.features import CORE_COLUMNS, FEATURES, design_matrix, held_out_matrix
 from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
 
@@ -38,10 +38,11 @@ def mix(
     """Weights of mean 1 for every document of `signals`, and the report.
 
     p: per batch the calibrated probability of machine text, null without a verdict (None: no verdicts).
-    cluster_size: per batch int64[docs], duplicates that a document stands for, 0 for one that is not kept (None: all 1).
-    mode: `balance` (needs a profile), `soft` ((1 - p)^kappa), `cluster` (size^gamma) or `none` (weight 1, whatever else is set); the others are as in the
-    `mix` section of the configuration. Returns one float64[docs] a batch. The result does not depend on how documents are
-    ordered or batched. Raises ValueError for an unknown mode or `balance` without a profile.
+    cluster_size: per batch int64[docs], documents that one stands for, 0 where it is not kept (None: all 1).
+    mode: `balance` (needs a profile), `soft` ((1 - p)^kappa), `cluster` (size^gamma) or `none` (weight 1, whatever else
+    is set); the others are as in the `mix` section of the configuration. Returns one float64[docs] a batch. The result
+    does not depend on how documents are ordered or batched. Raises ValueError for an unknown mode, or `balance` without
+    a profile.
     """
     if mode not in ("balance", "soft", "cluster", "none"):
         raise ValueError(f"mix.mode must be balance, soft, cluster or none, not {mode!r}")
@@ -50,14 +51,16 @@ def mix(
     sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
     if mode == "none":
         kept = sum(int((s > 0).sum()) for s in sizes)
-        return [(s > 0).astype(np.float64) for s in sizes], {"status": "unchanged", "reason": "mix.mode is none", "documents": kept}
+        out = {"status": "unchanged", "reason": "mix.mode is none", "documents": kept}
+        return [(s > 0).astype(np.float64) for s in sizes], out
     balanced = mode == "balance"
     kappa = kappa if mode in ("balance", "soft") else 0.0
     gamma = gamma if mode in ("balance", "cluster") else 0.0
     verdicts = p if p is not None else [pa.nulls(b.num_rows, pa.float32()) for b in signals]
 
+    nobody: HumanSums = {}
     totals = _fold(
-        human_merge, {}, (human_sums(b, v, s > 0, kappa) for b, v, s in zip(signals, verdicts, sizes, strict=True))
+        human_merge, nobody, (human_sums(b, v, s > 0, kappa) for b, v, s in zip(signals, verdicts, sizes, strict=True))
     )
     bases = [
         base_measure(b, v, s, totals, kappa=kappa, gamma=gamma, multipliers=multipliers)
@@ -90,11 +93,11 @@ def mix(
     solution = balance.solve_reservoir(sample, targets, errors, cap=cap, slack=slack)
     for _ in range(passes - 1):
         sums = [balance.pass_sums(m, base, solution) for m, base in zip(matrices, q, strict=True)]
-        solution = balance.newton_step(_fold(balance.merge, balance.empty_sums(FEATURES), sums), targets, errors, solution)
+        merged = _fold(balance.merge, balance.empty_sums(FEATURES), sums)
+        solution = balance.newton_step(merged, targets, errors, solution)
     sums = [balance.pass_sums(m, base, solution, second=False) for m, base in zip(matrices, q, strict=True)]
-    solution = balance.finish(
-        _fold(balance.merge, balance.empty_sums(FEATURES, second=False), sums), targets, errors, solution
-    )
+    merged = _fold(balance.merge, balance.empty_sums(FEATURES, second=False), sums)
+    solution = balance.finish(merged, targets, errors, solution)
 
     weighed = [
         gate.blend(balance.weights(m, base, solution), whole.plain, rows, cover)
@@ -129,7 +132,7 @@ def _without_features(bases: list[Base], cap: float, passes: int) -> tuple[list[
     return weighed, {
         "status": solution.status,
         "reason": solution.reason,
-        "documents": int(merged.count[0]),
+        "documents": int(merged.counts[0]),
         "ess": solution.ess,
         "cap": cap,
     }

@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 
 def moment_sums(matrix: np.ndarray, units: np.ndarray, second: bool = True) -> Moments:
-    """Exact moments of float64[docs, d] `matrix` on the grid, weighted by whole numbers float64[docs] of at most 4096."""
+    """Exact moments of float64[docs, d] `matrix` on the grid, weighted by whole float64[docs] `units` up to 4096."""
     d = matrix.shape[1] if second else 0
     return Moments(
         np.array([int(units.sum())], np.int64),
@@ -72,7 +72,8 @@ def summarise(
     """The sums of one batch.
 
     weights and base float64[docs] (0 for documents that are not kept), tokens int64[docs], groups string[docs] (null is
-    its own group), matrix and held_out the feature matrices, inside bool[docs] covered documents, top the largest weight.
+    its own group), matrix and held_out the feature matrices, inside bool[docs] covered documents, top the largest
+    weight.
     """
     kept = base > 0
     w = np.rint(weights * (1 << _BITS)).astype(np.int64).tolist()
@@ -211,9 +212,10 @@ def _warnings(out: dict[str, Any]) -> list[str]:
         )
     for item in out["unreachable"][:10]:
         found.append(
-            f"cannot bring {item['feature']} to the reference: {item['attained']:.4g} reached, {item['target']:.4g} wanted"
+            f"cannot bring {item['feature']} to the reference: "
+            f"{item['attained']:.4g} reached, {item['target']:.4g} wanted"
         )
-    if out["coverage"] is not None and out["coverage"] < 0.5:  # noqa: PLR2004
+    if out["coverage"] is not None and out["coverage"] < 0.5:
         found.append(f"the reference covers {out['coverage']:.0%} of the documents; the others keep their weight")
     return found
 

@@ -38,7 +38,7 @@ def reservoir_empty(features: int) -> Reservoir:
 def reservoir_update(
     state: Reservoir, ids: pa.Array, matrix: np.ndarray, q: np.ndarray, *, seed: int = 1, size: int = 20_000
 ) -> Reservoir:
-    """`state` with the documents of a batch that have q > 0: ids string[docs], matrix float64[docs, d], q float64[docs]."""
+    """`state` with the documents of a batch that have q > 0: ids string[docs], matrix float64[docs, d], q[docs]."""
     keys = hash_ids(ids, seed, SAMPLE)
     rows = np.flatnonzero(q > 0)
     if len(state.keys) == size:
@@ -47,7 +47,8 @@ def reservoir_update(
     if len(rows) > size:  # keep every document that ties with the last one: ties are ordered below
         rows = rows[keys[rows] <= keys[rows[size - 1]]]
     kept = np.ascontiguousarray(matrix[rows], np.float32)
-    return reservoir_merge(state, Reservoir(keys[rows], _row_hash(kept, q[rows]), kept, q[rows].astype(np.float64)), size=size)
+    base = q[rows].astype(np.float64)
+    return reservoir_merge(state, Reservoir(keys[rows], _row_hash(kept, base), kept, base), size=size)
 
 
 def reservoir_merge(a: Reservoir, b: Reservoir, *, size: int = 20_000) -> Reservoir:
@@ -58,6 +59,6 @@ def reservoir_merge(a: Reservoir, b: Reservoir, *, size: int = 20_000) -> Reserv
 
 
 def _row_hash(features: np.ndarray, q: np.ndarray) -> np.ndarray:
-    bits = np.concatenate([features.view(np.uint32).astype(np.uint64), q.astype(np.float64).view(np.uint64)[:, None]], 1)
+    bits = np.column_stack([features.view(np.uint32).astype(np.uint64), q.view(np.uint64)])
     multipliers = mix64_array(np.arange(1, bits.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
     return mix64_array((bits * multipliers).sum(1, dtype=np.uint64))

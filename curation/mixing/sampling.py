@@ -42,7 +42,7 @@ def copies(weights: np.ndarray, u: np.ndarray, rate: float, max_repeats: int = 1
 
 
 def select_weights(weights: np.ndarray, rate: float, max_repeats: int = 1) -> np.ndarray:
-    """float64[docs]: weight divided by expected copies, so that copies * weight has expectation `weights`; 0 stays 0."""
+    """float64[docs]: weight divided by expected copies, so copies * weight has expectation `weights`; 0 stays 0."""
     expected = np.minimum(weights * rate, float(max_repeats))
     return np.divide(weights, expected, out=np.zeros(len(weights)), where=expected > 0)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixing.world import signals
 
 from curation.mixing.base import base_measure, human_merge, human_sums
+from mixing.world import signals
 
 
 def of(batch, p, size=None, kappa=1.0, **rest):

@@ -91,6 +91,7 @@ def test_signals_without_features_are_named():
     batch = signals(3, 0, 8)
     with pytest.raises(ValueError, match="'core'.*signals.features"):
         features.design_matrix(batch.drop_columns(["core"]), standard(batch))
-    wrong = batch.set_column(batch.schema.get_field_index("bins"), "bins", pa.array([[1]] * 3, pa.list_(pa.uint16(), 1)))
+    narrow = pa.array([[1]] * 3, pa.list_(pa.uint16(), 1))
+    wrong = batch.set_column(batch.schema.get_field_index("bins"), "bins", narrow)
     with pytest.raises(ValueError, match="'bins'.*256"):
         features.design_matrix(wrong, standard(batch))

@@ -1,9 +1,9 @@
 import numpy as np
 import pyarrow as pa
-from mixing.world import profile_of, signals
 
 from curation.mixing import gate
 from curation.mixing.features import CORE_COLUMNS, design_matrix
+from mixing.world import profile_of, signals
 
 
 def test_centroids_find_separate_groups_and_are_deterministic():
