@@ -50,8 +50,9 @@ def passing(
 ) -> Passing:
     """Count the documents of a batch; `mask` is English prose, `group` the shard or source that is reported.
 
-    All arrays [docs]; weight float64 (mean 1; default 1 each); kind `logit`, or `logit_check` with its scores
-    to measure a mix that was weighed by `logit`. Integer sums: merging in any order gives equal results.
+    All arrays [docs]; weight float64 (mean 1; default 1 each) must not depend on the score: for a mix that was
+    weighed by p there is `share_after`. kind `logit`, or `logit_check` with its scores. Integer sums: merging in
+    any order gives equal results.
     """
     docs, k = len(logit), KINDS.index(kind)
     names = np.asarray(group, np.str_)
@@ -158,3 +159,32 @@ def _anchors(
 
 def _round(value: float) -> float:
     return round(float(value), 6)
+
+
+def posterior_sums(p: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
+    """int64[4] sums, in units of 1 / UNIT, over documents with a p: w, w q, 1 and q; add them to merge.
+
+    q is p (which holds at equal classes) moved to the `share` of synthetic text before weighing, by Bayes' rule.
+    p float32 and weight float64, both [docs].
+    """
+    known = np.isfinite(p)
+    odds_up, odds_down = share * p[known].astype(np.float64), (1 - share) * (1 - p[known].astype(np.float64))
+    q = odds_up / np.maximum(odds_up + odds_down, 1e-12)
+    w = np.clip(np.asarray(weight, np.float64)[known], 0, 1e4)
+    parts = np.stack([w, w * q, np.ones(len(q)), q], axis=1) * UNIT
+    return np.rint(parts).astype(np.int64).sum(axis=0)
+
+
+def share_after(sums: np.ndarray, share: float) -> float | None:
+    """Share of synthetic text after weighing, from `posterior_sums` and the `share` before; None without any p.
+
+    Weights that follow the score make scores useless for counting: passing documents are the ones that were weighed
+    down, human ones among them. What a score says about one document is not touched by such a weight, so the mean of
+    q under the weights is right as far as p is, and is scaled to agree with `share` at equal weights.
+    """
+    weight, weighted, documents, plain = (float(x) for x in sums)
+    if weight <= 0 or documents <= 0:
+        return None
+    if plain <= 0:
+        return 0.0
+    return _round(min(weighted / weight * share / (plain / documents), 1.0))

@@ -22,7 +22,8 @@ ESSAY = (
 MAIL = (
     "Hi all,\n\nThanks for the report. I can reproduce it here with the latest build, but only when the cache is cold. "
     "Could somebody with an older machine have a look?\n\nOn Tue, Mark wrote:\n> I think that it is the same problem "
-    "that we had in March, but I am not sure that the fix was ever merged.\n> It would be good to know.\n\nCheers,\nAnn\n"
+    "that we had in March, but I am not sure that the fix was ever merged.\n> It would be good to know.\n\nCheers,\n"
+    "Ann\n"
 )
 DOCUMENT = (
     "# Getting started\n\nThe server reads its settings from a file when it starts. If there is no such file, it uses "

@@ -4,7 +4,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.synthetic import anchor_state, calibrate, empty_anchors, load_model, merge_passing, passing, prevalence
+from curation.synthetic import (
+    anchor_state,
+    calibrate,
+    empty_anchors,
+    load_model,
+    merge_passing,
+    passing,
+    posterior_sums,
+    prevalence,
+    share_after,
+)
 from curation.synthetic.calibration import Calibration
 from curation.synthetic.prevalence import Passing
 
@@ -83,6 +93,23 @@ def test_weights_shift_the_share_and_widen_the_interval() -> None:
     less = prevalence(count(logit, weight=np.where(synthetic, 0.2, 1.8)), CALIBRATION)[""]
     assert less["estimate"] < 0.5 * plain["estimate"]
     assert spread["high"] - spread["lower_bound"] > plain["high"] - plain["lower_bound"]
+
+
+def test_the_share_after_weighing_by_p_follows_the_truth() -> None:
+    draw = np.random.default_rng(6)
+    n, share = 40_000, 0.3
+    synthetic = draw.random(n) < share
+    odds = draw.normal(np.where(synthetic, 1.0, -1.0), np.sqrt(2))  # log odds of two normals: p is exact
+    p = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    weight = np.maximum(1 - p, 0.05).astype(np.float64)
+    weight /= weight.mean()
+    truth = weight[synthetic].sum() / weight.sum()
+    sums = posterior_sums(p[:100], weight[:100], share) + posterior_sums(p[100:], weight[100:], share)
+    np.testing.assert_array_equal(sums, posterior_sums(p[::-1], weight[::-1], share))
+    assert truth < 0.2 and abs(share_after(sums, share) - truth) < 0.01
+    assert abs(share_after(posterior_sums(p, np.ones(n), share), share) - share) < 1e-5
+    assert share_after(posterior_sums(p, weight, 0.0), 0.0) == 0
+    assert share_after(posterior_sums(p[:0], weight[:0], share), share) is None
 
 
 def test_few_anchors_widen_the_interval() -> None:

@@ -11,9 +11,49 @@ from curation.synthetic.evaluation import separation, weighted_auroc, weighted_t
 from curation.synthetic.training import crop, prepare, train
 from curation.text import tokenise
 
-COMMON = "the of and to that is was for it with as on be by this are have or from not but at you he she they".split()
-OURS = "pub chips dunno reckon bloke muddy sunday brother gate wind kettle stairs".split()
-THEIRS = "furthermore crucial landscape foster leverage robust insights navigate pivotal tapestry delve realm".split()
+COMMON = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "that",
+    "is",
+    "was",
+    "for",
+    "it",
+    "with",
+    "as",
+    "on",
+    "be",
+    "by",
+    "this",
+    "are",
+    "have",
+    "or",
+    "from",
+    "not",
+    "but",
+    "at",
+    "you",
+    "he",
+    "she",
+    "they",
+]
+OURS = ["pub", "chips", "dunno", "reckon", "bloke", "muddy", "sunday", "brother", "gate", "wind", "kettle", "stairs"]
+THEIRS = [
+    "furthermore",
+    "crucial",
+    "landscape",
+    "foster",
+    "leverage",
+    "robust",
+    "insights",
+    "navigate",
+    "pivotal",
+    "tapestry",
+    "delve",
+    "realm",
+]
 
 
 def invent(n: int, seed: int, sources: int = 3) -> pa.Table:
