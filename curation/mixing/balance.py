@@ -215,7 +215,8 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
     """The solution with what the last pass measured: imbalance, unreachable features, effective documents.
 
     Status: `converged` within the tolerance asked for, `relaxed` within a larger one, `unreachable` when a feature
-    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` without enough documents.
+    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` with too few
+    documents.
     """
     n, mass = int(sums.counts[0]), int(sums.mass[0])
     if n == 0 or mass == 0:
