@@ -1,0 +1,158 @@
+"""Deduplicate record batches that fit in memory: the whole of this package in one call."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.dedup.cluster import DedupSettings, cluster
+from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
+from curation.dedup.keep import TRUST
+from curation.dedup.shuffle import emit, group, job_rows, signal_keys
+from curation.dedup.signatures import signatures
+from curation.schema import ADDED
+from curation.text import text_buffer, tokenise
+
+_ADDED = {
+    column.name: column.type
+    for column in ADDED
+    if column.name
+    in ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
+}
+
+
+def deduplicate(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    text: str = "text",
+    id: str | None = None,
+    date: str | None = None,
+    trust: str | None = None,
+    exact: bool = True,
+    near: bool = True,
+    bands: int = 14,
+    rows: int = 8,
+    ngram: int = 5,
+    verify: float = 0.7,
+    keep: str = "human_first",
+    max_bucket: int = 1000,
+    seed: int = 1,
+) -> Iterator[pa.RecordBatch]:
+    """The same batches with the decisions of deduplication as columns; no row is removed.
+
+    `text`, `id`, `date` and `trust` name columns; without `id` the public id is the content hash, `date` holds dates,
+    timestamps or ISO strings, and `trust` holds human, premium, unknown or synthetic. Added (or replaced):
+    content_hash, cluster_id, cluster_size (1 when alone), duplicate_of (the id of the document that stands for this
+    one), similarity and filter_reason (exact_duplicate, near_duplicate or empty_text; null for documents to keep).
+    The remaining arguments are those of the `dedup` section of a configuration. All batches are held in memory, with
+    about 400 bytes a document beside them. Raises KeyError for a column that is not there and ValueError for a value
+    that cannot be used.
+
+    >>> batch = pa.RecordBatch.from_pydict({"text": ["A rose is a rose.", "a rose is a ROSE", "A tulip"], "id": ["a", "b", "c"]})
+    >>> [out] = deduplicate([batch], id="id")
+    >>> out.column("duplicate_of").to_pylist(), out.column("cluster_size").to_pylist()
+    ([None, 'a', None], [2, 2, 1])
+    """
+    held = list(batches)
+    signals = [
+        _signals(batch, number, text, id, date, trust, bands, rows, ngram, seed)
+        for number, batch in enumerate(held)
+    ]
+    if not held:
+        return
+    chunks = []
+    for batch in signals:
+        keys = signal_keys(batch, exact=exact, near=near)
+        chunks += emit(keys, np.asarray(batch.column("job_row")), 1).values()
+    shared = group(chunks)
+    candidates = pa.Table.from_batches(
+        [batch.filter(pa.array(np.isin(np.asarray(batch.column("job_row")), shared))) for batch in signals]
+    )
+    decided = cluster(candidates, DedupSettings(exact, near, False, verify, keep, max_bucket))
+    decided_rows = np.asarray(decided.column("job_row"))
+    for number, batch in enumerate(held):
+        first, last = np.searchsorted(decided_rows, [number << 40, (number + 1) << 40])
+        yield _decorate(batch, signals[number], decided.slice(first, last - first))
+
+
+def _signals(
+    batch: pa.RecordBatch, number: int, text: str, id: str | None, date: str | None, trust: str | None,
+    bands: int, rows: int, ngram: int, seed: int,
+) -> pa.RecordBatch:  # fmt: skip
+    for name in (text, id, date, trust):
+        if name is not None and name not in batch.schema.names:
+            raise KeyError(f"there is no column {name!r}; the batch has {', '.join(batch.schema.names)}")
+    column = batch.column(text)
+    tokens = tokenise(column)
+    content = content_hashes(column)
+    norm, has_words = token_hashes(tokens)
+    band_hashes, minima, valid = signatures(tokens, bands=bands, rows=rows, ngram=ngram, seed=seed)
+    hexes = pa.array([digest.tobytes().hex() for digest in content], pa.string())
+    n = batch.num_rows
+    columns = {
+        "job_row": pa.array(job_rows(number, np.arange(n))),
+        "id": hexes if id is None else pc.coalesce(batch.column(id).cast(pa.string()), hexes),
+        "source": pa.array(["default"] * n, pa.string()),
+        "trust": pa.array(["unknown"] * n) if trust is None else batch.column(trust).cast(pa.string()),
+        "label": pa.array(["undetermined"] * n, pa.string()),
+        "bytes": pa.array(np.diff(text_buffer(column)[1])),
+        "date": pa.nulls(n, pa.date32()) if date is None else dates(batch.column(date)),
+        "content_hash": fixed_binary(content),
+        "row_hash": fixed_binary(row_hashes(batch, tuple(_ADDED), {text: content})),
+        "norm_hash": fixed_binary(norm, has_words),
+        "url_key": pa.nulls(n, pa.binary(16)),
+        "bands": fixed_binary(band_hashes.astype("<u8").view(np.uint8), valid),
+        "signature": fixed_binary(minima.astype("<u2").view(np.uint8), valid),
+    }
+    if trust is not None:
+        columns["trust"] = columns["trust"].fill_null("unknown")
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def fixed_binary(data: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
+    """uint8[rows, width] as a fixed-size binary column, null where `valid` (bool[rows]) is False."""
+    width = data.shape[1]
+    mask = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    values = pa.py_buffer(np.ascontiguousarray(data))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(data), [mask, values])
+
+
+def dates(column: pa.Array) -> pa.Array:
+    """Dates of a column of dates, timestamps or strings that begin with an ISO date; null where there is none."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        return column.cast(pa.date32(), safe=False)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        days = pc.utf8_slice_codeunits(column, 0, 10)
+        return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(
+            pa.date32(), safe=False
+        )
+    raise ValueError(f"dates must be dates, timestamps or ISO strings, not {column.type}")
+
+
+def _decorate(batch: pa.RecordBatch, signals: pa.RecordBatch, decided: pa.Table) -> pa.RecordBatch:
+    n = batch.num_rows
+    place = np.full(n, -1, np.int64)
+    place[np.asarray(decided.column("job_row")) & (2**40 - 1)] = np.arange(decided.num_rows)
+    index = pa.array(place, mask=place < 0)
+    taken = decided.take(index)
+
+    def column(name: str) -> pa.Array:
+        values = taken.column(name)
+        return pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
+
+    empty = pa.array(np.asarray(signals.column("bytes")) == 0)
+    added = {
+        "content_hash": signals.column("content_hash"),
+        "cluster_id": pc.coalesce(column("cluster_id"), signals.column("id")),
+        "cluster_size": column("cluster_size").fill_null(1),
+        "duplicate_of": column("duplicate_of"),
+        "similarity": column("similarity"),
+        "filter_reason": pc.if_else(empty, "empty_text", column("reason")),
+    }
+    kept = [name for name in batch.schema.names if name not in added]
+    columns = {name: batch.column(name) for name in kept} | added
+    fields = [batch.schema.field(name) for name in kept] + [pa.field(name, _ADDED[name]) for name in added]
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, batch.schema.metadata))

@@ -1,0 +1,131 @@
+"""Which documents share a key: a columnar shuffle of (key, job row) pairs as pure functions of arrays.
+
+A host calls `emit` per shard, brings the chunks of each partition together however it can (spilled files, a Beam
+GroupByKey, one process's memory) and calls `group` per partition. Nothing but 16 bytes per key crosses.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from curation.dedup.hashes import content_hashes
+from curation.kernels.hashing import mix64_array
+
+ROW_BITS = 40
+PAIR_BYTES = 16
+
+
+class Keys(NamedTuple):
+    """Keys of one kind: values uint64[docs] or uint64[docs, k] (column j is a kind of its own), valid bool[docs]."""
+
+    values: np.ndarray
+    valid: np.ndarray
+
+
+def job_rows(shard: int, rows: np.ndarray) -> np.ndarray:
+    """int64 job rows `shard << 40 | row` of the physical rows of a shard.
+
+    Raises ValueError for a shard above 2^23 - 1 or a row above 2^40 - 1.
+    """
+    if not 0 <= shard < 2 ** (63 - ROW_BITS) or (len(rows) and (rows.min() < 0 or rows.max() >= 2**ROW_BITS)):
+        raise ValueError(
+            f"shard {shard} or one of its rows is too large for a job: at most 2^23 shards of 2^40 rows"
+        )
+    return (np.int64(shard) << np.int64(ROW_BITS)) | rows.astype(np.int64)
+
+
+def digest_keys(digests: np.ndarray, valid: np.ndarray | None = None) -> Keys:
+    """Keys of 16-byte digests uint8[docs, 16]: their first eight bytes."""
+    values = np.ascontiguousarray(digests).view("<u8")[:, 0].astype(np.uint64)
+    return Keys(values, np.ones(len(values), bool) if valid is None else valid)
+
+
+def signal_keys(
+    signals: pa.RecordBatch, *, exact: bool = True, near: bool = True, url: bool = False
+) -> dict[str, Keys]:
+    """The keys of a batch of signals (columns id, norm_hash, bands, url_key) that `emit` takes; null means no key.
+
+    Ids always count, since repeated ids have to be told apart.
+    """
+    keys = {"id": digest_keys(content_hashes(signals.column("id")))}
+    if exact:
+        keys["norm_hash"] = _fixed_keys(signals.column("norm_hash"), first_only=True)
+    if near:
+        keys["bands"] = _fixed_keys(signals.column("bands"))
+    if url:
+        keys["url_key"] = _fixed_keys(signals.column("url_key"), first_only=True)
+    return keys
+
+
+def fixed_words(column: pa.Array) -> np.ndarray:
+    """A fixed-size binary column as uint64[rows, width / 8], little-endian; zeros where null."""
+    width = column.type.byte_width
+    if column.null_count:
+        column = column.fill_null(b"\x00" * width)
+    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)[
+        column.offset * width : (column.offset + len(column)) * width
+    ]
+    return data.view("<u8").reshape(len(column), width // 8).astype(np.uint64, copy=False)
+
+
+def _fixed_keys(column: pa.Array, first_only: bool = False) -> Keys:
+    words = fixed_words(column)
+    return Keys(words[:, 0] if first_only else words, np.asarray(column.is_valid()))
+
+
+def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) -> dict[int, np.ndarray]:
+    """The (key, job row) pairs of one shard as raw bytes by partition: {partition: uint8[16 * pairs]}.
+
+    `rows` is int64[docs]. Keys are salted with their kind (and column), so that one partition holds keys of every
+    kind without mixing them; the partition is taken from the salted key, so equal keys meet in one partition.
+    Raises ValueError when partitions is below 1.
+    """
+    if partitions < 1:
+        raise ValueError(f"partitions must be at least 1, not {partitions}")
+    found: list[np.ndarray] = []
+    for kind, (values, valid) in keys_by_kind.items():
+        columns = values[:, None] if values.ndim == 1 else values
+        for j in range(columns.shape[1]):
+            salt = np.uint64(xxhash.xxh3_64_intdigest(f"{kind}/{j}".encode()))
+            pairs = np.empty((int(valid.sum()), 2), np.uint64)
+            pairs[:, 0] = mix64_array(columns[valid, j] ^ salt)
+            pairs[:, 1] = rows[valid].view(np.uint64)
+            found.append(pairs)
+    pairs = np.concatenate(found) if found else np.empty((0, 2), np.uint64)
+    place = ((pairs[:, 0] >> np.uint64(32)) * np.uint64(partitions) >> np.uint64(32)).astype(np.int64)
+    order = np.argsort(place, kind="stable")
+    ends = np.cumsum(np.bincount(place, minlength=partitions))
+    parts = np.split(pairs[order], ends[:-1])
+    return {
+        p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8)
+        for p, part in enumerate(parts)
+        if len(part)
+    }
+
+
+def group(chunks: Iterable[np.ndarray]) -> np.ndarray:
+    """Job rows int64 (sorted, unique) that share a key with another row among the chunks of one partition.
+
+    Memory: about 50 bytes per pair of the partition. A chunk that arrives twice changes nothing.
+    Raises ValueError for a chunk that is cut short.
+    """
+    parts = []
+    for chunk in chunks:
+        if len(chunk) % PAIR_BYTES:
+            raise ValueError(
+                f"a chunk of {len(chunk)} bytes is no whole number of {PAIR_BYTES}-byte pairs: write it again"
+            )
+        parts.append(np.frombuffer(chunk, "<u8").reshape(-1, 2))
+    if not parts:
+        return np.empty(0, np.int64)
+    pairs = np.concatenate(parts)
+    order = np.argsort(pairs[:, 0], kind="stable")
+    keys, rows = pairs[order, 0], pairs[order, 1]
+    meets = (keys[1:] == keys[:-1]) & (rows[1:] != rows[:-1])
+    shared = np.zeros(len(rows), bool)
+    shared[1:] |= meets
+    shared[:-1] |= meets
+    return np.unique(rows[shared]).astype(np.int64)
