@@ -107,9 +107,7 @@ def _column_words(name: str, column: pa.Array) -> tuple[str, np.ndarray]:
     try:
         texts = [None if value is None else canonical_json(value) for value in column.to_pylist()]
     except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"column {name!r} of type {kind} has a value without a Python form: {error}"
-        ) from error
+        raise ValueError(f"column {name!r} of type {kind} has a value without a Python form: {error}") from error
     return "json", _words(content_hashes(pa.array(texts, pa.large_string())))
 
 
@@ -159,9 +157,7 @@ def _pair(first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
 
 def canonical_json(value: Any) -> str:
     """JSON of a nested value with sorted keys and without null fields, equal for equal values on every host."""
-    return json.dumps(
-        _canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
-    )
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 def _canonical(value: Any) -> Any:

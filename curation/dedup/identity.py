@@ -49,9 +49,7 @@ def _renamed(
     """The ids with those of the rows `later` (in order of id, row hash, job row) replaced."""
     hexes = row_hash[later].astype("<u8").view(np.uint8).reshape(len(later), 16)
     same = np.zeros(len(later), bool)
-    same[1:] = (number[later][1:] == number[later][:-1]) & (row_hash[later][1:] == row_hash[later][:-1]).all(
-        axis=1
-    )
+    same[1:] = (number[later][1:] == number[later][:-1]) & (row_hash[later][1:] == row_hash[later][:-1]).all(axis=1)
     starts = np.maximum.accumulate(np.where(same, 0, np.arange(len(later))))
     copies = (np.arange(len(later)) - starts + 1).tolist()
     old = ids.take(pa.array(later)).to_pylist()

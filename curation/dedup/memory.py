@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from curation.dedup.cluster import DedupSettings, cluster
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
-from curation.dedup.keep import TRUST
 from curation.dedup.shuffle import emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures
 from curation.schema import ADDED
@@ -17,8 +16,7 @@ from curation.text import text_buffer, tokenise
 _ADDED = {
     column.name: column.type
     for column in ADDED
-    if column.name
-    in ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
+    if column.name in ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
 }
 
 
@@ -46,22 +44,23 @@ def deduplicate(
     content_hash, cluster_id, cluster_size (1 when alone), duplicate_of (the id of the document that stands for this
     one), similarity and filter_reason (exact_duplicate, near_duplicate or empty_text; null for documents to keep).
     The remaining arguments are those of the `dedup` section of a configuration. All batches are held in memory, with
-    about 400 bytes a document beside them. Raises KeyError for a column that is not there and ValueError for a value
+    about 1 kB for each duplicate and 460 bytes for every document beside them.
+    Raises KeyError for a column that is not there and ValueError for a value
     that cannot be used.
 
-    >>> batch = pa.RecordBatch.from_pydict({"text": ["A rose is a rose.", "a rose is a ROSE", "A tulip"], "id": ["a", "b", "c"]})
+    >>> texts = ["A rose is a rose.", "a rose is a ROSE", "A tulip"]
+    >>> batch = pa.RecordBatch.from_pydict({"text": texts, "id": ["a", "b", "c"]})
     >>> [out] = deduplicate([batch], id="id")
     >>> out.column("duplicate_of").to_pylist(), out.column("cluster_size").to_pylist()
     ([None, 'a', None], [2, 2, 1])
     """
     held = list(batches)
     signals = [
-        _signals(batch, number, text, id, date, trust, bands, rows, ngram, seed)
-        for number, batch in enumerate(held)
+        _signals(batch, number, text, id, date, trust, bands, rows, ngram, seed) for number, batch in enumerate(held)
     ]
     if not held:
         return
-    chunks = []
+    chunks: list[np.ndarray] = []
     for batch in signals:
         keys = signal_keys(batch, exact=exact, near=near)
         chunks += emit(keys, np.asarray(batch.column("job_row")), 1).values()
@@ -126,9 +125,7 @@ def dates(column: pa.Array) -> pa.Array:
         return column.cast(pa.date32(), safe=False)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         days = pc.utf8_slice_codeunits(column, 0, 10)
-        return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(
-            pa.date32(), safe=False
-        )
+        return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(pa.date32(), safe=False)
     raise ValueError(f"dates must be dates, timestamps or ISO strings, not {column.type}")
 
 

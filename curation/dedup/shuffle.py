@@ -31,9 +31,7 @@ def job_rows(shard: int, rows: np.ndarray) -> np.ndarray:
     Raises ValueError for a shard above 2^23 - 1 or a row above 2^40 - 1.
     """
     if not 0 <= shard < 2 ** (63 - ROW_BITS) or (len(rows) and (rows.min() < 0 or rows.max() >= 2**ROW_BITS)):
-        raise ValueError(
-            f"shard {shard} or one of its rows is too large for a job: at most 2^23 shards of 2^40 rows"
-        )
+        raise ValueError(f"shard {shard} or one of its rows is too large for a job: at most 2^23 shards of 2^40 rows")
     return (np.int64(shard) << np.int64(ROW_BITS)) | rows.astype(np.int64)
 
 
@@ -99,11 +97,7 @@ def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) ->
     order = np.argsort(place, kind="stable")
     ends = np.cumsum(np.bincount(place, minlength=partitions))
     parts = np.split(pairs[order], ends[:-1])
-    return {
-        p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8)
-        for p, part in enumerate(parts)
-        if len(part)
-    }
+    return {p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8) for p, part in enumerate(parts) if len(part)}
 
 
 def group(chunks: Iterable[np.ndarray]) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 Broder (1997), "On the resemblance and containment of documents", with permutations of the form a x + b mod 2^32, a
 odd, over the upper half of a 64-bit shingle hash. 32 bits were chosen by measurement: 112 permutations of a shingle
-take 3.4 ns where 64-bit arithmetic takes 6.1 ns, and a signature costs less than finding the words. What it costs in collisions: two different shingles are taken for one
-with probability 2^-32, so two documents of n shingles each gain about n^2 / 2^32 shared shingles by chance, a Jaccard
-similarity of n / 2^33: 1e-4 at a million words. A band needs several minima to agree, each fully (32 bits).
+take 3.4 ns where 64-bit arithmetic takes 6.1 ns, and a signature costs less than finding the words. What it costs
+in collisions: two different shingles are taken for one with probability 2^-32, so two documents of n shingles each
+gain about n^2 / 2^32 shared shingles by chance, a Jaccard similarity of n / 2^33: 1e-4 at a million words. A band
+needs several minima to agree, each fully (32 bits).
 """
 
 import numpy as np

@@ -15,7 +15,9 @@ BANDS, ROWS = 14, 8
 WIDTH = BANDS * ROWS
 
 
-def candidates(minima, *, ids=None, norm=None, dates=None, trust=None, label=None, sizes=None, content=None, order=None):
+def candidates(
+    minima, *, ids=None, norm=None, dates=None, trust=None, label=None, sizes=None, content=None, order=None
+):
     """A candidates table from full minima uint64[n, 112]; norm: numbers of equal words, -1 for documents without."""
     minima = np.asarray(minima, np.uint64).reshape(-1, WIDTH)
     n = len(minima)
@@ -26,7 +28,9 @@ def candidates(minima, *, ids=None, norm=None, dates=None, trust=None, label=Non
     content = np.arange(n) if content is None else np.asarray(content)
 
     def digest(values, salt):
-        words = mix64_array(np.stack([values, values], 1).astype(np.uint64) * np.uint64(2) + np.array([salt, salt + 1], np.uint64))
+        words = mix64_array(
+            np.stack([values, values], 1).astype(np.uint64) * np.uint64(2) + np.array([salt, salt + 1], np.uint64)
+        )
         return words.view(np.uint8)
 
     table = pa.table({
@@ -56,10 +60,6 @@ def family(seed, changes, values=1 << 32):
         copy[rng.choice(WIDTH, count, replace=False)] = rng.integers(0, values, count, dtype=np.uint64)
         rows.append(copy)
     return np.array(rows)
-
-
-def by_id(result):
-    return {row["id"]: row for row in result.to_pylist()}
 
 
 def as_dict(table, result):
@@ -256,7 +256,10 @@ def text_batch(texts, **columns):
 def test_deduplicate_batches_in_memory():
     words = [f"word{i}" for i in range(400)]
     original, edited = " ".join(words), " ".join([*words[:-2], "other"])
-    batches = [text_batch([original, "short one", ""], id=[3, 1, 2]), text_batch([edited, "Short, ONE", None], id=[4, 5, 6])]
+    batches = [
+        text_batch([original, "short one", ""], id=[3, 1, 2]),
+        text_batch([edited, "Short, ONE", None], id=[4, 5, 6]),
+    ]
     out = [row for batch in deduplicate(batches, id="id") for row in batch.to_pylist()]
     reasons = [None, "exact_duplicate", "empty_text", "near_duplicate", None, "empty_text"]
     assert [row["filter_reason"] for row in out] == reasons
