@@ -16,7 +16,7 @@ WIDTH = BANDS * ROWS
 
 
 def candidates(
-    minima, *, ids=None, norm=None, dates=None, trust=None, label=None, sizes=None, content=None, order=None
+    minima, *, ids=None, norm=None, dates=None, trust=None, label=None, sizes=None, content=None
 ):
     """A candidates table from full minima uint64[n, 112]; norm: numbers of equal words, -1 for documents without."""
     minima = np.asarray(minima, np.uint64).reshape(-1, WIDTH)
@@ -48,7 +48,7 @@ def candidates(
         "bands": fixed_binary(bands.view(np.uint8)),
         "signature": fixed_binary(minima.astype("<u2").view(np.uint8)),
     })  # fmt: skip
-    return table if order is None else table.take(pa.array(order))
+    return table
 
 
 def family(seed, changes, values=1 << 32):

@@ -64,7 +64,8 @@ def test_row_hashes_do_not_depend_on_how_a_value_is_stored():
 
 def test_row_hashes_tell_rows_apart():
     batches = [
-        {"a": pa.array([1])}, {"b": pa.array([1])}, {"a": pa.array([2])}, {"a": pa.array([1.0])}, {"a": pa.array(["1"])},
+        {"a": pa.array([1])}, {"b": pa.array([1])}, {"a": pa.array([2])}, {"a": pa.array([1.0])},
+        {"a": pa.array(["1"])},
         {"a": pa.array([True])}, {"a": pa.array([""])}, {"a": pa.array([None], pa.string())}, {"a": pa.array([0])},
         {"a": pa.array([1]), "b": pa.array([1])}, {"a": pa.array([2**64 - 1], pa.uint64())}, {"a": pa.array([-1])},
         {"a": pa.array(["x"]), "b": pa.array(["y"])}, {"a": pa.array(["y"]), "b": pa.array(["x"])},

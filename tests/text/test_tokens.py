@@ -13,7 +13,8 @@ from curation.text import reference, text_buffer, tokenise
 PIECES = [
     b"don't", "l\u2019homme".encode(), b"'", b"''", b"'a", b"a'", b"a'1", b"5'x", "\u200b".encode(), "\u00ad".encode(),
     "\ufeff".encode(), "x\u200by".encode(), "'\u200bx".encode(), b"...", b"!!", "\u2026.".encode(), "\u2014-".encode(),
-    ".\u200b.".encode(), "漢字かなคำไทย".encode(), "한국어".encode(), "\U00020000\U0002f800".encode(), "😀👨‍👩‍👧".encode(),
+    ".\u200b.".encode(), "漢字かなคำไทย".encode(), "한국어".encode(),
+    "\U00020000\U0002f800".encode(), "😀👨‍👩‍👧".encode(),
     "\U0001d400\U00010400".encode(), "'\U00010400".encode(), b"NASA", b"Ab", b"A1", b"1st", b"x86_64", b"\n", b"\r\n",
     b" ", b"\t", "\u2028".encode(), b"\xed\xa0\x80", b"\xed\xb0\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xf0\x80\x80\x80",
     b"\xf4\x90\x80\x80", b"\xf5", b"\xff", b"\x80", b"\xe6\xbc", b"\xf0\x9f\x98", b"\xc3", "é".encode(), "É".encode(),
