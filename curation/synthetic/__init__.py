@@ -4,7 +4,7 @@ from curation.synthetic.calibration import REASONS, Calibration, apply, as_dict,
 from curation.synthetic.detect import detect_synthetic
 from curation.synthetic.histogram import Anchors, anchor_state, empty_anchors, from_arrays, merge, to_arrays
 from curation.synthetic.model import MIN_WORDS, MODEL_VERSION, Model, load_model, save_model, score
-from curation.synthetic.prevalence import Passing, merge_passing, passing, posterior_sums, prevalence, share_after
+from curation.synthetic.prevalence import Passing, merge_passing, passing, prevalence, share_after, weighed
 
 __all__ = [
     "MIN_WORDS",
@@ -25,10 +25,10 @@ __all__ = [
     "merge",
     "merge_passing",
     "passing",
-    "posterior_sums",
     "prevalence",
     "save_model",
     "score",
     "share_after",
     "to_arrays",
+    "weighed",
 ]

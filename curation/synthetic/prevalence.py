@@ -16,6 +16,7 @@ from curation.synthetic.evaluation import LENGTHS, RATES, length_bin
 from curation.synthetic.histogram import GRID, KINDS
 
 UNIT = 1 << 20  # weights are summed as integers of this fraction
+P_BINS = 256
 _INTERVAL_AT = RATES.index(0.1)
 _Z = 1.96
 #: documents are resampled by host or page in the wild, so the sampling variance of single documents is
@@ -161,30 +162,33 @@ def _round(value: float) -> float:
     return round(float(value), 6)
 
 
-def posterior_sums(p: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
-    """int64[4] sums, in units of 1 / UNIT, over documents with a p: w, w q, 1 and q; add them to merge.
+def weighed(p: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """int64[257, 2]: documents, and their weights in units of 1 / UNIT, by p rounded to 1 / 256; add to merge.
 
-    q is p (which holds at equal classes) moved to the `share` of synthetic text before weighing, by Bayes' rule.
-    p float32 and weight float64, both [docs].
+    p float32, NaN where there is none (such documents are left out), and weight float64, both [docs].
     """
     known = np.isfinite(p)
-    odds_up, odds_down = share * p[known].astype(np.float64), (1 - share) * (1 - p[known].astype(np.float64))
-    q = odds_up / np.maximum(odds_up + odds_down, 1e-12)
-    w = np.clip(np.asarray(weight, np.float64)[known], 0, 1e4)
-    parts = np.stack([w, w * q, np.ones(len(q)), q], axis=1) * UNIT
-    return np.rint(parts).astype(np.int64).sum(axis=0)
+    place = np.rint(p[known].astype(np.float64) * P_BINS).astype(np.int64)
+    mass = np.rint(np.clip(np.asarray(weight, np.float64)[known], 0, 1e4) * UNIT).astype(np.int64)
+    state = np.zeros((P_BINS + 1, 2), np.int64)
+    np.add.at(state, place, np.stack([np.ones_like(mass), mass], axis=1))
+    return state
 
 
-def share_after(sums: np.ndarray, share: float) -> float | None:
-    """Share of synthetic text after weighing, from `posterior_sums` and the `share` before; None without any p.
+def share_after(state: np.ndarray, share: float | None) -> float | None:
+    """Share of synthetic text after weighing, from `weighed` and the `share` before; None without either.
 
     Weights that follow the score make scores useless for counting: passing documents are the ones that were weighed
-    down, human ones among them. What a score says about one document is not touched by such a weight, so the mean of
-    q under the weights is right as far as p is, and is scaled to agree with `share` at equal weights.
+    down, human ones among them. What a score says about one document is not touched by such a weight. So p, which
+    holds at equal classes, is moved to the share before by Bayes' rule, averaged under the weights, and scaled to
+    agree with that share at equal weights.
     """
-    weight, weighted, documents, plain = (float(x) for x in sums)
-    if weight <= 0 or documents <= 0:
+    documents, weights = state[:, 0].astype(np.float64), state[:, 1].astype(np.float64)
+    if share is None or not weights.sum() > 0:
         return None
-    if plain <= 0:
+    if share <= 0:
         return 0.0
-    return _round(min(weighted / weight * share / (plain / documents), 1.0))
+    p = np.arange(P_BINS + 1) / P_BINS
+    q = share * p / np.maximum(share * p + (1 - share) * (1 - p), 1e-12)
+    plain = float(documents @ q / documents.sum())
+    return _round(min(float(weights @ q / weights.sum()) * share / plain, 1.0)) if plain > 0 else 0.0

@@ -11,9 +11,9 @@ from curation.synthetic import (
     load_model,
     merge_passing,
     passing,
-    posterior_sums,
     prevalence,
     share_after,
+    weighed,
 )
 from curation.synthetic.calibration import Calibration
 from curation.synthetic.prevalence import Passing
@@ -104,12 +104,15 @@ def test_the_share_after_weighing_by_p_follows_the_truth() -> None:
     weight = np.maximum(1 - p, 0.05).astype(np.float64)
     weight /= weight.mean()
     truth = weight[synthetic].sum() / weight.sum()
-    sums = posterior_sums(p[:100], weight[:100], share) + posterior_sums(p[100:], weight[100:], share)
-    np.testing.assert_array_equal(sums, posterior_sums(p[::-1], weight[::-1], share))
-    assert truth < 0.2 and abs(share_after(sums, share) - truth) < 0.01
-    assert abs(share_after(posterior_sums(p, np.ones(n), share), share) - share) < 1e-5
-    assert share_after(posterior_sums(p, weight, 0.0), 0.0) == 0
-    assert share_after(posterior_sums(p[:0], weight[:0], share), share) is None
+    state = weighed(p[:100], weight[:100]) + weighed(p[100:], weight[100:])
+    np.testing.assert_array_equal(state, weighed(p[::-1], weight[::-1]))
+    found, unweighed = share_after(state, share), share_after(weighed(p, np.ones(n)), share)
+    assert found is not None and unweighed is not None
+    assert truth < 0.2 and abs(found - truth) < 0.01
+    assert abs(unweighed - share) < 1e-5
+    assert share_after(state, 0.0) == 0
+    assert share_after(state, None) is None
+    assert share_after(weighed(np.array([np.nan], np.float32), np.ones(1)), share) is None
 
 
 def test_few_anchors_widen_the_interval() -> None:
