@@ -38,8 +38,9 @@ GERMAN = (
 RUSSIAN = "Когда я был ребёнком, моя бабушка держала пчёл в конце сада, и каждый август мы носили соты на кухню. "
 CHINESE = "我小时候，祖母在果园的尽头养蜂，每年八月我们都把蜂巢搬到厨房里。她说每年的蜂蜜都不一样。"
 LATEX = (
-    r"\begin{theorem} Let $f \colon \mathbb{R}^n \to \mathbb{R}$ be smooth. Then $\int_0^1 f(x)\,dx = \sum_{k} a_k$ and "
-    r"\[ \frac{\partial f}{\partial x_i} = \lim_{h \to 0} \frac{f(x + h e_i) - f(x)}{h} \leq \alpha \| x \|. \] \end{theorem} "
+    r"\begin{theorem} Let $f \colon \mathbb{R}^n \to \mathbb{R}$ be smooth. Then $\int_0^1 f(x)\,dx = \sum_{k} a_k$ "
+    r"and \[ \frac{\partial f}{\partial x_i} = \lim_{h \to 0} \frac{f(x + h e_i) - f(x)}{h} \leq \alpha \| x \|. \] "
+    r"\end{theorem} "
 )
 CSV = "id,name,joined,score\n" + "".join(
     f"{i},{'ab' * (i % 3 + 1)},2019-03-{i % 28 + 1:02d},{i * 7 % 50}.5\n" for i in range(40)
