@@ -27,9 +27,9 @@ def show(output: str, *, id: str | None = None, reason: str | None = None, limit
         raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it")
     config = load(None, manifest["config"])
     if reason == "quarantine":
-        found = list(_quarantined(output, limit))
-        print("\n\n".join(found))
-        return _found(len(found), "nothing was quarantined")
+        blocks = list(_quarantined(output, limit))
+        print("\n\n".join(blocks))
+        return _found(len(blocks), "nothing was quarantined")
     if id is not None:
         found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit))
         _print(config, found)
@@ -122,7 +122,7 @@ def _block(config: Config, row: dict[str, Any]) -> str:
     for column in ADDED[1:]:
         value = row.get(config.columns.prefix + column.name)
         if value is not None:
-            lines.append(f"  {column.name:<16} {value:.6g}" if isinstance(value, float) else f"  {column.name:<16} {value}")
+            lines.append(f"  {column.name:<16} {f'{value:.6g}' if isinstance(value, float) else value}")
     text = str(row.get(config.columns.text) or "")
     cut = f"… ({len(text):,} characters)" if len(text) > TEXT_SHOWN else ""
     return "\n".join(lines) + "\n" + _indent(_printable(text[:TEXT_SHOWN]) + cut, "  | ")

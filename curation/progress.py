@@ -51,7 +51,7 @@ class Observer:
             self._entry(name)["cpu_seconds"] += cpu
 
     def _entry(self, name: str) -> dict[str, float]:
-        empty = {"documents": 0, "megabytes": 0, "cpu_seconds": 0, "wall_seconds": 0, "peak_rss": 0}
+        empty: dict[str, float] = {"documents": 0, "megabytes": 0, "cpu_seconds": 0, "wall_seconds": 0, "peak_rss": 0}
         return self.stages.setdefault(name, empty)
 
     def started(self, phase: str, name: str) -> None:

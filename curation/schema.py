@@ -41,7 +41,7 @@ def signal_columns(permutations: int, bands: int, features: bool) -> list[Column
         Column("norm_hash", pa.binary(16), "128-bit hash of the word tokens; null without words"),
         Column("row_hash", pa.binary(16), "128-bit hash of all input columns in name order"),
         Column("logit", pa.float32(), "score of the synthetic-text model, or null"),
-        Column("logit_check", pa.float32(), "score of a model on disjoint n-gram buckets, or null"),
+        Column("logit_check", pa.float32(), "score of a second model that sees half of the n-gram buckets, or null"),
         Column("lang", pa.string(), "language: en, other or und"),
         Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
         Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty"),
@@ -83,7 +83,10 @@ ADDED = [
 ]
 
 #: reasons for which a document is excluded (`filters` add their own)
-REASONS = ("empty_text", "exact_duplicate", "near_duplicate", "url_duplicate", "exclude_id", "synthetic", "not_selected")
+REASONS = (
+    *("empty_text", "exclude_id", "synthetic", "exact_duplicate", "near_duplicate", "url_duplicate"),
+    "not_selected",
+)
 
 ADDED_SCHEMA = pa.schema([(c.name, c.type) for c in ADDED])
 

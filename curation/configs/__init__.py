@@ -28,8 +28,8 @@ def write(name: str | None, output: str | None = None) -> int:
         raise ConfigError(f"there is no configuration {name!r}{nearest(name, known)}")
     target = Path(output or f"{name}.yaml")
     try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(known[name].read_text("utf-8"))
+        with target.open("x", encoding="utf-8") as written:
+            written.write(known[name].read_text("utf-8"))
     except FileExistsError:
         raise ConfigError(f"{target} exists; give another name with --output") from None
     print(f"wrote {target}", file=sys.stderr)

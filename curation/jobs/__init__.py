@@ -51,7 +51,8 @@ def _host(config: Config) -> Any:
     try:
         from curation.beam import runner
     except ImportError as error:
-        raise ConfigError(f"run.runner {config.run.runner!r} needs Apache Beam ({error}): pip install 'curation[beam]'") from None
+        name = config.run.runner
+        raise ConfigError(f"run.runner {name!r} needs Apache Beam ({error}): pip install 'curation[beam]'") from None
     runner.check(config.run.runner)
     return runner.execute
 

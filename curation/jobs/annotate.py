@@ -56,7 +56,8 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     url = stages.signals_path(job, shard)
     key = [job.hashes["annotate"], shard.size, shard.version, shard.source]
     found = io.read_stamp(url)
-    if found is not None and found["key"] == key and (not config.measure.enabled or io.exists(stages.state_path(job, shard))):
+    measured = not config.measure.enabled or io.exists(stages.state_path(job, shard))
+    if found is not None and found["key"] == key and measured:
         return found
     wanted = settings(config)
     input_schema = io.final_schema(shard, text=config.columns.text)

@@ -5,9 +5,12 @@ from typing import Any
 import orjson
 import xxhash
 
-from curation import __version__, io, schema
-from curation.config import Config, ConfigError, load
+from curation import __version__, diversity, io, schema, synthetic
+from curation.config import Config, ConfigError, load, nearest
+from curation.jobs import stages
 from curation.plan import Job
+from curation.text import TOKENISER
+from curation.text.gate import GATE_VERSION
 
 #: what each verb fixes; everything else is the configuration's
 VERBS: dict[str, dict[str, Any]] = {
@@ -59,30 +62,63 @@ def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare(config: Config) -> Job:
-    """Find the shards, check columns and settings, and compute the hashes. Raises ConfigError before work starts."""
-    if config.dedup.url and config.columns.url is None:
-        raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
+    """Find the shards, check files, columns and settings, and compute the hashes.
+
+    Raises ConfigError, before any work, for whatever would stop the job later and can be known now.
+    """
+    _check_settings(config)
+    _check_files(config)
     shards = io.expand(config.inputs, config.output)
     io.check_columns(shards, config.columns)
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
         unknown = sorted(set(named) - sources)
         if unknown and config.columns.source is None:
-            raise ConfigError(f"{key} names source {unknown[0]!r}, but the inputs have {', '.join(sorted(sources))}")
+            raise ConfigError(f"{key} names source {unknown[0]!r}{nearest(unknown[0], sources)}")
     return Job(config, shards, hashes(config, shards))
+
+
+def _check_settings(config: Config) -> None:
+    mode, detect = config.mix.mode, config.detect
+    if config.dedup.url and config.columns.url is None:
+        raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
+    if mode == "balance" and config.reference is None:
+        raise ConfigError("mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none")
+    if mode == "soft" and not detect.enabled:
+        raise ConfigError("mix.mode soft weighs by p_synthetic: set detect.enabled to true")
+    if detect.exclude and not detect.enabled:
+        raise ConfigError("detect.exclude needs scores: set detect.enabled to true")
+    if config.reference is not None and mode in ("auto", "balance") and not config.signals.features:
+        raise ConfigError("balancing toward the reference needs signals.features: true, or mix.mode none")
+
+
+def _check_files(config: Config) -> None:
+    for key, url in (("reference", config.reference), ("exclude_ids", config.exclude_ids)):
+        if url is not None and not io.exists(url):
+            raise ConfigError(f"{key}: there is no file {url}")
+    try:
+        model = synthetic.load_model(config.detect.model) if config.detect.enabled else None
+        profile = stages.load_profile(config.reference) if config.reference is not None else None
+    except ValueError as error:  # both name the file and the way out
+        raise ConfigError(str(error)) from None
+    if profile is None:
+        return
+    again = "build the reference again with `curation reference build`"
+    if profile.ruler != diversity.load_ruler().version:
+        raise ConfigError(f"reference: {config.reference} was measured on another ruler than this release's; {again}")
+    if model is not None and profile.model not in ("", model.version):
+        raise ConfigError(f"reference: the human text of {config.reference} was scored by another detector; {again}")
 
 
 def hashes(config: Config, shards: Any) -> dict[str, str]:
     """By phase, the hash of everything that its files depend on; a phase's hash covers the phases before it."""
-    from curation import diversity, synthetic
-    from curation.text import TOKENISER
-
     dedup = config.dedup
     model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
     ruler = diversity.load_ruler().version
     annotate = _hash(
         version=schema.SIGNALS_VERSION,
         tokeniser=TOKENISER,
+        gate=GATE_VERSION,
         columns=config.columns.model_dump(exclude={"prefix"}),
         minhash=[dedup.bands, dedup.rows, dedup.ngram, dedup.seed] if dedup.enabled and dedup.near else None,
         model=model,

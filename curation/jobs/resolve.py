@@ -18,7 +18,7 @@ from curation import dedup, io, schema, synthetic
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import stages
 from curation.plan import Context, Job, Progress, Shard, Step
-from curation.text.gate import PROSE, gate_codes, lang_codes
+from curation.text.gate import PROSE, gate_codes
 
 _IDENTITY = ["row", "id", "source", "bytes", "date", "content_hash", "row_hash", "norm_hash", "url_key"]
 _SCORED = ["row", "logit", "logit_check", "word_count", "source", "date", "gate", "lang"]
@@ -273,7 +273,8 @@ def _describe(candidates: pa.Table, clusters: pa.Table) -> dict[str, Any]:
     order = removed.append_column("exact", pc.equal(removed.column("reason"), "exact_duplicate")).sort_by(
         [("exact", "ascending"), ("similarity", "ascending"), ("cluster_id", "ascending"), ("job_row", "ascending")]
     )
-    spread = order.take(pa.array(np.unique(np.linspace(0, max(len(order) - 1, 0), min(EXAMPLES, len(order))).astype(int))))
+    places = np.unique(np.linspace(0, max(len(order) - 1, 0), min(EXAMPLES, len(order))).astype(int))
+    spread = order.take(pa.array(places))
     return {
         "clusters": sum(size > 1 for size in sizes.values()),
         "removed": len(removed),

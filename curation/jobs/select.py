@@ -166,7 +166,8 @@ class _Tally:
         _count(counts["undetermined"], columns["synthetic_reason"].drop_null())
         table = pa.table({"source": signals.column("source"), "reason": columns["filter_reason"], "bytes": size})
         for row in table.group_by(["source", "reason"]).aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist():
-            source = counts["sources"].setdefault(row["source"], {"read": 0, "kept": 0, "bytes": 0, "bytes_kept": 0, "by_reason": {}})
+            zero = dict.fromkeys(("read", "kept", "bytes", "bytes_kept"), 0)
+            source = counts["sources"].setdefault(row["source"], {**zero, "by_reason": {}})
             source["read"] += row["bytes_count"]
             source["bytes"] += row["bytes_sum"]
             if row["reason"] is None:

@@ -132,14 +132,10 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
         "anchors": found["anchors"],
         "warnings": found["warnings"],
         "notes": [
-            "before and after are measured by two detectors on disjoint n-grams; by the one used for after, the share "
-            f"before weighing is {_share(found['check']['estimate'])}"
+            "the share after weighing is the share before, moved by what the weights did to documents of each p: "
+            "it inherits the error of the share before"
         ],
     }
-
-
-def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.1%}"
 
 
 def _diversity(job: Job) -> dict[str, Any]:
@@ -166,12 +162,7 @@ def _diversity(job: Job) -> dict[str, Any]:
     if job.config.reference:
         kept = stages.load_profile(job.config.reference).statistics
         reference = diversity.values(diversity.result(diversity.load(kept), ruler)) if kept else {}
-    shown = {
-        name: {"title": s.title, "unit": s.unit, "meaning": s.meaning, "worse": s.worse}
-        for name, s in diversity.STATISTICS.items()
-        if s.worse != "none"
-    }
-    return {**sides, "reference": reference, "statistics": shown}
+    return {**sides, "reference": reference, "statistics": diversity.readings()}
 
 
 def _mixing(job: Job, weights: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from curation.synthetic.histogram import GRID
 BUDGET_PASSES = 5
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FIXED = 1 << 20
+LEAST_COVERAGE = 0.5  # of the crawl by the reference, below which its anchors say nothing about the crawl
 EDGES = np.linspace(-8, 8, 65)  # of the histograms of scores
 _COLUMNS = [
     *("row", "id", "source", "group", "lang", "gate", "bytes", "word_count", "tokens", "date"),
@@ -280,7 +281,7 @@ def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> di
             result["tokens"] += int(item.signals.column("tokens").to_numpy()[kept].sum())
             if cover is not None:
                 top = solution.cap * max(1.0, cover.inside / cover.mean if cover.mean > 0 else 1.0)
-                part = mix_report.summarise(
+                summary = mix_report.summarise(
                     weights,
                     base.plain,
                     item.signals.column("tokens").to_numpy(),
@@ -290,21 +291,26 @@ def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> di
                     inside,
                     top,
                 )
-                result["summary"] = part if result["summary"] is None else mix_report.summary_merge(result["summary"], part)
+                result["summary"] = _either(mix_report.summary_merge, result["summary"], summary)
             for source, count, weight in _by_source(item.signals, kept, mass):
                 before = result["source"].get(source, (0, 0))
                 result["source"][source] = (before[0] + count, before[1] + weight)
             if job.config.detect.enabled:
-                part = _scored(item, shard, context, weights)
-                result["scores"] = part if result["scores"] is None else _add_scores(result["scores"], part)
+                scores = _scored(item, shard, context, weights, inside)
+                result["scores"] = _either(_add_scores, result["scores"], scores)
             writer.write_batch(_table(item, weights))
     return result
 
 
-def _scored(item: Documents, shard: Shard, context: Context, weights: np.ndarray) -> dict[str, Any]:
-    """What passes the thresholds by shard, by source and after weighing, and histograms of the scores by source."""
+def _scored(
+    item: Documents, shard: Shard, context: Context, weights: np.ndarray, inside: np.ndarray
+) -> dict[str, Any]:
+    """What passes the thresholds by shard, by source and after weighing, and histograms of the scores by source.
+
+    Shares rest on anchors, so they are those of documents that the reference covers (bool[docs] `inside`).
+    """
     calibration = context["calibrate"]["calibration"]
-    logit, check = resolve.scores(item.signals, "logit"), resolve.scores(item.signals, "logit_check")
+    logit = resolve.scores(item.signals, "logit")
     words, names = item.signals.column("word_count").to_numpy(), resolve.names(item.signals)
     judged = item.p.is_valid().to_numpy(zero_copy_only=False)
     here = np.full(len(logit), f"{shard.source}/{shard.relative}")
@@ -312,22 +318,22 @@ def _scored(item: Documents, shard: Shard, context: Context, weights: np.ndarray
         name: np.histogram(np.clip(logit[judged & (names == name)], EDGES[0], EDGES[-1]), EDGES)[0]
         for name in np.unique(names).tolist()
     }
+    judged &= inside
     return {
         "shard": synthetic.passing(calibration, logit, words, names, here, judged),
         "source": synthetic.passing(calibration, logit, words, names, names, judged),
-        # the mix was weighed by one score; the other, on disjoint n-grams, measures what it became
-        "after": synthetic.passing(calibration, check, words, names, names, judged, weights, "logit_check"),
-        "check": synthetic.passing(calibration, check, words, names, names, judged, None, "logit_check"),
+        "after": synthetic.weighed(np.where(judged, item.p.to_numpy(zero_copy_only=False), np.nan), weights),
         "histogram": counts,
     }
 
 
 def _add_scores(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    merged = {key: synthetic.merge_passing(a[key], b[key]) for key in ("shard", "source", "after", "check")}
+    merged = {key: synthetic.merge_passing(a[key], b[key]) for key in ("shard", "source")}
     histograms = [a["histogram"], b["histogram"]]
     names = sorted({name for h in histograms for name in h})
     none = np.zeros(len(EDGES) - 1, np.int64)
-    return merged | {"histogram": {n: histograms[0].get(n, none) + histograms[1].get(n, none) for n in names}}
+    summed = {n: histograms[0].get(n, none) + histograms[1].get(n, none) for n in names}
+    return merged | {"histogram": summed, "after": a["after"] + b["after"]}
 
 
 def _by_source(signals: pa.RecordBatch, kept: np.ndarray, mass: np.ndarray) -> Iterator[tuple[str, int, int]]:
@@ -468,14 +474,25 @@ def _prevalences(job: Job, scores: dict[str, Any] | None, context: Context) -> d
     calibration, anchors = context["calibrate"]["calibration"], context["calibrate"]["anchors"]
     mine = anchors.kind == 0
     values = np.clip(anchors.value[mine] * GRID, EDGES[0], EDGES[-1])
-    by_shard = synthetic.prevalence(scores["shard"], calibration)
-    by_source = synthetic.prevalence(scores["source"], calibration)
+    found = context.get("coverage")
+    share = 1.0 if found is None else found["cover"].share
+
+    def shares(name: str) -> dict[str, Any]:
+        values = synthetic.prevalence(scores[name], calibration)
+        if share >= LEAST_COVERAGE:
+            return values
+        # anchors of other genres would pass their offset off as synthetic text
+        reason = f"the reference covers {share:.0%} of the documents: its scores say little about the others"
+        unknown = dict.fromkeys(("estimate", "low", "high", "lower_bound")) | {"reason": reason}
+        return {group: value | unknown for group, value in values.items()}
+
+    by_shard, by_source = shares("shard"), shares("source")
+    total = by_shard.pop("")
     return {
-        "total": by_shard.pop(""),
+        "total": total,
         "by_shard": by_shard,
         "by_source": {k: v for k, v in by_source.items() if k},
-        "after": synthetic.prevalence(scores["after"], calibration, "logit_check")[""],
-        "check": synthetic.prevalence(scores["check"], calibration, "logit_check")[""],
+        "after": {"estimate": synthetic.share_after(scores["after"], total["estimate"])},
         "histogram": {
             "edges": EDGES.tolist(),
             "counts": {name: counts.tolist() for name, counts in scores["histogram"].items()},

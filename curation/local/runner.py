@@ -114,6 +114,6 @@ class Partitions:
         for number, chunks in self._chunks.items():
             with self._path(number).open("ab") as file:
                 for chunk in chunks:
-                    file.write(memoryview(chunk))
+                    file.write(chunk.data)
             chunks.clear()
         self._held = 0

@@ -56,7 +56,7 @@ def text_buffer(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if pa.types.is_string_view(text.type):
         text = text.cast(pa.large_string())
     if pa.types.is_string(text.type) or pa.types.is_binary(text.type):
-        width = np.dtype(np.int32)
+        width: np.dtype[np.signedinteger] = np.dtype(np.int32)
     elif pa.types.is_large_string(text.type) or pa.types.is_large_binary(text.type):
         width = np.dtype(np.int64)
     else:
