@@ -1,0 +1,1 @@
+"""What scripts/bench is made of: corpora of a chosen size, marginal costs, and tables."""

@@ -1,0 +1,129 @@
+"""The command line of scripts/bench."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchlib.costs import SINGLE_THREAD, machine
+from benchlib.tables import replace_section
+
+DESCRIPTION = """Speed in MB of text per CPU second, at the margin: the slope between sizes, so that start-up does not
+count; start-up is a row of its own. Compiled kernels are cached before the clock starts."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="scripts/bench", description=DESCRIPTION)
+    commands = top.add_subparsers(dest="command", required=True)
+    job = commands.add_parser("job", help="the whole job stage by stage, with and without a reference, on each runner")
+    job.add_argument("--reference", nargs="+", metavar="FILE", help="human text; a hash-drawn quarter of the input")
+    job.add_argument("--runner", nargs="+", default=["local"], metavar="NAME", help="local, FnApiRunner")
+    job.add_argument("--sizes", type=_shares, default=[0.25, 0.5, 1.0], metavar="A,B,…", help="shares of the input")
+    job.add_argument("--workers", type=int, default=1, help="threads of a run")
+    job.add_argument("--repeats", type=int, default=1, help="runs at every size; medians count")
+    job.add_argument("--jobs", type=lambda v: v.split(","), help="some of: reference build,run,run with reference")
+    job.add_argument("--scratch", metavar="DIR", help="where corpora and outputs are written for the time being")
+    kernels = commands.add_parser("kernels", help="single kernels on batches in memory, one thread")
+    dedup = commands.add_parser("dedup", help="deduplication with planted duplicates")
+    dedup.add_argument(
+        "--peers", nargs="*", metavar="NAME", help="also rensa, datasketch, polars, datatrove; all without a NAME"
+    )
+    dedup.add_argument("--characters", type=int, default=3000, help="length that documents are cut or joined to")
+    for command, megabytes in ((kernels, 20.0), (dedup, 20.0)):
+        command.add_argument("--megabytes", type=float, default=megabytes, help="most text taken from the input")
+        command.add_argument("--repeats", type=int, default=5 if command is kernels else 3, help="medians count")
+    for command in (job, kernels, dedup):
+        command.add_argument("--input", nargs="+", metavar="FILE", help="Parquet; the demo corpus where none is given")
+        command.add_argument("--column", default="text", help="the text column of --input")
+        command.add_argument("--demo-mb", type=float, default=12.0, help="size of the demo corpus")
+        command.add_argument("--json", metavar="FILE", help="write every number there")
+        command.add_argument("--markdown", metavar="FILE", help="replace a section of this document by the table")
+        command.add_argument("--section", metavar="NAME", help="which; the name of the command by default")
+    return top
+
+
+def _shares(value: str) -> list[float]:
+    shares = sorted({float(part) for part in value.split(",")})
+    if len(shares) < 2 or shares[0] <= 0 or shares[-1] > 1:
+        raise argparse.ArgumentTypeError(f"two different shares in (0, 1] or more, not {value}")
+    return shares
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
+    act = {"job": _job, "kernels": _kernels, "dedup": _dedup}[options.command]
+    try:
+        if options.markdown:  # an unknown section is better found before the work than after it
+            replace_section(Path(options.markdown).read_text("utf-8"), options.section or options.command, "")
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=getattr(options, "scratch", None)) as folder:
+            body, numbers = act(options, Path(folder))
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 1
+    head = f"Machine: {machine()}. Compiled kernels were cached before the clock started."
+    text = f"{head}\n\n{body}"
+    print(text)
+    if options.json:
+        Path(options.json).write_text(json.dumps({"machine": machine(), options.command: numbers}, indent=2) + "\n")
+    if options.markdown:
+        path = Path(options.markdown)
+        section = options.section or options.command
+        path.write_text(replace_section(path.read_text("utf-8"), section, text), "utf-8")
+    return 0
+
+
+def _inputs(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[str] | None]:
+    from benchlib import corpus
+
+    if options.input:
+        reference = getattr(options, "reference", None)
+        return corpus.files(options.input), corpus.files(reference) if reference else None
+    return corpus.demo(folder / "demo", options.demo_mb)
+
+
+def _job(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import jobs
+
+    wanted = options.jobs or list(jobs.JOBS)
+    unknown = sorted(set(wanted) - set(jobs.JOBS))
+    if unknown:
+        raise ValueError(f"--jobs takes {', '.join(jobs.JOBS)}, not {', '.join(unknown)}")
+    runners = ["local", *(r for r in options.runner if r != "local")] if "local" in options.runner else options.runner
+    paths, reference = _inputs(options, folder)
+    sizes = jobs.samples(paths, reference, options.sizes, folder, options.column)
+    found = jobs.measure_all(sizes, runners, folder, workers=options.workers, repeats=options.repeats, wanted=wanted)
+    return jobs.markdown(found, options.workers), jobs.as_json(found)
+
+
+def _kernels(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import corpus, kernels
+    from benchlib.costs import rate
+
+    paths, _ = _inputs(options, folder)
+    texts = corpus.texts_of(paths, options.column, options.megabytes)
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    found = kernels.measure(corpus.batches(texts, min(4.0, megabytes / 4)), options.repeats)
+    numbers = [{"name": k.name, **k.line._asdict(), "marginal_rate": rate(k.line)} for k in found]
+    return kernels.markdown(found, len(texts), megabytes, options.repeats), numbers
+
+
+def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import corpus, peers, planted
+
+    names = [] if options.peers is None else options.peers or list(peers.PEERS)
+    unknown = sorted(set(names) - set(peers.PEERS))
+    if unknown:
+        raise ValueError(f"--peers takes {', '.join(peers.PEERS)}, not {', '.join(unknown)}")
+    paths, _ = _inputs(options, folder)
+    texts = corpus.texts_of(paths, options.column, options.megabytes)
+    documents = planted.plant(corpus.equal_length(texts, options.characters))
+    results, missing = peers.measure(documents, names, options.repeats)
+    numbers = [r._asdict() | {"quality": r.quality._asdict()} for r in results]
+    return peers.markdown(results, missing, documents, options.repeats), numbers
