@@ -1,7 +1,7 @@
 """Write the demo's crawl, reference and truth.
 
 The human documents of this machine are split in two by the hash of their text, so equal texts fall on one
-side: one half is the reference, the other is mixed with all LLM texts into the crawl. The last of the six
+side: one half is the reference, the other is mixed with all LLM texts into the crawl. The last of the four
 shards of the crawl holds 40 % of the LLM texts and only half as many human documents as the others: a shard
 that a report should find conspicuous. A crawl file holds `id` and `text` and nothing else; ids are hashes and
 say nothing about origin.
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from curation.demo.sources import Document, digest, documents
 
-SHARDS = 6
+SHARDS = 4
 #: LLM texts in the last shard, in percent
 HEAVY_PERCENT = 40
 #: share of the size limit that each source may fill at first; what one leaves goes to the others in this order

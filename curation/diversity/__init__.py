@@ -1,5 +1,6 @@
 """Diversity of a corpus: style features, mergeable statistics and variance retention."""
 
+from curation.diversity.blocks import Blocks, at_block_size
 from curation.diversity.features import CORE_NAMES, STYLE_NAMES, Features, features
 from curation.diversity.measure import hash_ids, hash_texts, measure
 from curation.diversity.registry import STATISTICS, Statistic, readings
@@ -12,12 +13,14 @@ __all__ = [
     "CORE_NAMES",
     "STATISTICS",
     "STYLE_NAMES",
+    "Blocks",
     "Features",
     "Measured",
     "Moments",
     "Ruler",
     "State",
     "Statistic",
+    "at_block_size",
     "compact",
     "compare",
     "core_moments",

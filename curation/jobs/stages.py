@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from curation import io, layout
 from curation.plan import Job, Shard
 
+
 def signals_path(job: Job, shard: Shard) -> str:
     return layout.path(job.config.output, "signals", shard)
 

@@ -10,6 +10,9 @@ from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import select, stages
 from curation.plan import Job, Shard
 
+TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
+REFERENCE_BLOCKS = 12  # enough to tell how far blocks of human text stray
+
 
 def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Write report/report.json, report/report.html and manifest.json; return the report.
@@ -46,7 +49,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
             for folder, path in select.outputs(job, shard).items()
         ],
         documents={key: documents[key] for key in ("read", "kept", "excluded", "quarantined", "by_reason")},
-        stages={name: {"documents": s["documents"], "megabytes": round(s["megabytes"], 6)} for name, s in run_stages.items()},
+        stages={n: {"documents": s["documents"], "megabytes": round(s["megabytes"], 6)} for n, s in run_stages.items()},
     )
     stages.write_json(f"{output}/report/report.json", report)
     write_html(output, report)
@@ -152,20 +155,25 @@ def _diversity(job: Job) -> dict[str, Any]:
                 state = diversity.load(file.read())
             total = diversity.merge(total, state)
             sources[shard.source] = diversity.merge(sources.get(shard.source, diversity.empty(ruler)), state)
-            shards[f"{shard.source}/{shard.relative}"] = diversity.values(diversity.result(state, ruler))
+            shards[f"{shard.source}/{shard.relative}"] = diversity.at_block_size(state, ruler).mean
         sides[side] = {
-            "total": diversity.values(diversity.result(total, ruler)),
+            "whole": diversity.values(diversity.result(total, ruler)),
+            "total": diversity.at_block_size(total, ruler, TOTAL_BLOCKS).mean,
             "shards": shards,
-            "sources": {name: diversity.values(diversity.result(s, ruler)) for name, s in sorted(sources.items())},
+            "sources": {n: diversity.at_block_size(s, ruler, TOTAL_BLOCKS).mean for n, s in sorted(sources.items())},
         }
-    reference = {}
+    statistics, reference = diversity.readings(), {}
     if job.config.reference:
         kept = stages.load_profile(job.config.reference).statistics
-        reference = diversity.values(diversity.result(diversity.load(kept), ruler)) if kept else {}
-    return {**sides, "reference": reference, "statistics": diversity.readings()}
+        blocks = diversity.at_block_size(diversity.load(kept), ruler, REFERENCE_BLOCKS)
+        reference = blocks.mean
+        statistics = {name: {**entry, "scale": blocks.spread[name]} for name, entry in statistics.items()}
+    return {**sides, "reference": reference, "statistics": statistics}
 
 
-def _mixing(job: Job, weights: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _mixing(
+    job: Job, weights: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]
+) -> dict[str, Any]:
     mix, how = weights["mix"], weights["mode"]
     select_config = job.config.select
     floors = {}
