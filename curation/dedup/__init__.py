@@ -3,6 +3,7 @@
 `deduplicate` does it all for batches in memory; a host composes the other functions.
 """
 
+from curation.dedup.anchors import EARLIER, EXCLUDED
 from curation.dedup.cluster import RESULT_SCHEMA, DedupSettings, cluster
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.memory import deduplicate, fixed_binary
@@ -10,6 +11,8 @@ from curation.dedup.shuffle import Keys, digest_keys, emit, group, job_rows, sig
 from curation.dedup.signatures import signatures, similarity
 
 __all__ = [
+    "EARLIER",
+    "EXCLUDED",
     "RESULT_SCHEMA",
     "DedupSettings",
     "Keys",

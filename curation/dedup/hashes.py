@@ -104,11 +104,39 @@ def _column_words(name: str, column: pa.Array) -> tuple[str, np.ndarray]:
         return numbers
     if pa.types.is_decimal(kind):
         return "decimal", _words(content_hashes(column.cast(pa.string())))
-    try:
+    if _holds_time(kind):
+        texts = [canonical_json(_instant(value)) if value.is_valid else None for value in column]
+    else:
         texts = [None if value is None else canonical_json(value) for value in column.to_pylist()]
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"column {name!r} of type {kind} has a value without a Python form: {error}") from error
     return "json", _words(content_hashes(pa.array(texts, pa.large_string())))
+
+
+def _holds_time(kind: pa.DataType) -> bool:
+    """Is there a time in a nested type? Some have no Python form, so they are read without one."""
+    if pa.types.is_dictionary(kind):
+        return _holds_time(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds_time(kind.storage_type)
+    if pa.types.is_nested(kind):
+        return any(_holds_time(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(pa.types.is_temporal(kind) and not pa.types.is_date(kind))
+
+
+def _instant(value: pa.Scalar) -> Any:
+    """The Python form of a scalar, with times, timestamps and durations as nanoseconds."""
+    if not value.is_valid:
+        return None
+    if isinstance(value, pa.StructScalar):
+        return {name: _instant(item) for name, item in value.items()}
+    if isinstance(value, (pa.ListScalar, pa.MapScalar)):
+        return [_instant(item) for item in value.values]
+    if isinstance(value, (pa.DictionaryScalar, pa.ExtensionScalar, pa.UnionScalar)):
+        return _instant(value.value)
+    if isinstance(value, (pa.TimestampScalar, pa.DurationScalar, pa.Time32Scalar, pa.Time64Scalar)):
+        return {str(value.type).partition("[")[0].rstrip("3264"): value.value * _NANOSECONDS[value.type.unit]}
+    if isinstance(value, pa.MonthDayNanoIntervalScalar):
+        return list(value.as_py())
+    return value.as_py()
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.dedup.anchors import EARLIER
 from curation.dedup.shuffle import fixed_words
 
 
@@ -23,7 +24,8 @@ def public_ids(table: pa.Table) -> Identities:
     """The public id of each row of a table with columns id, row_hash (binary[16]) and job_row.
 
     Rows with one id are ordered by row hash, then job row: the first keeps the id, a later one becomes
-    `id#<row hash in hex>`, and later rows that are equal throughout `id#<row hash>-2`, `-3` and so on.
+    `id#<row hash in hex>`, and later rows that are equal throughout `id#<row hash>-2`, `-3` and so on; a name that
+    another row of the table has as its id is passed over. Rows of an earlier run (column `anchor`) come first.
     """
     ids = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in table.column("id").chunks])
     n = len(ids)
@@ -31,7 +33,10 @@ def public_ids(table: pa.Table) -> Identities:
     row_hash = np.concatenate([fixed_words(chunk) for chunk in table.column("row_hash").chunks])
     hashes = row_hash.byteswap()  # compare as hexadecimal text does
     job_row = np.asarray(table.column("job_row")).astype(np.int64)
-    order = np.lexsort((job_row, hashes[:, 1], hashes[:, 0], number))
+    new = np.ones(n, bool)
+    if "anchor" in table.schema.names:
+        new = np.asarray(table.column("anchor")) != EARLIER
+    order = np.lexsort((job_row, hashes[:, 1], hashes[:, 0], new, number))
     later = np.zeros(n, bool)
     later[1:] = number[order][1:] == number[order][:-1]
     changed = np.zeros(n, bool)
@@ -57,6 +62,14 @@ def _renamed(
         f"{name}#{digest.tobytes().hex()}" + (f"-{copy}" if copy > 1 else "")
         for name, digest, copy in zip(old, hexes, copies, strict=True)
     ]
+    taken = set(pc.filter(ids, pc.is_in(ids, value_set=pa.array(new, pa.large_string()))).to_pylist())
+    for i, name in enumerate(new) if taken else ():
+        stem, copy = name, 1
+        while name in taken:
+            copy += 1
+            name = f"{stem}-{copy}"
+        new[i] = name
+        taken.add(name)
     place = np.zeros(len(ids), np.int64)
     place[later] = np.arange(len(later)) + len(ids)
     place[~changed] = np.flatnonzero(~changed)

@@ -56,7 +56,8 @@ def deduplicate(
     """
     held = list(batches)
     signals = [
-        _signals(batch, number, text, id, date, trust, bands, rows, ngram, seed) for number, batch in enumerate(held)
+        document_signals(batch, number, text, id, date, trust, bands, rows, ngram, seed)
+        for number, batch in enumerate(held)
     ]
     if not held:
         return
@@ -72,13 +73,17 @@ def deduplicate(
     decided_rows = np.asarray(decided.column("job_row"))
     for number, batch in enumerate(held):
         first, last = np.searchsorted(decided_rows, [number << 40, (number + 1) << 40])
-        yield _decorate(batch, signals[number], decided.slice(first, last - first))
+        yield with_decisions(batch, signals[number], decided.slice(first, last - first))
 
 
-def _signals(
+def document_signals(
     batch: pa.RecordBatch, number: int, text: str, id: str | None, date: str | None, trust: str | None,
     bands: int, rows: int, ngram: int, seed: int,
 ) -> pa.RecordBatch:  # fmt: skip
+    """What `cluster` reads of each document of batch `number`; the arguments are those of `deduplicate`.
+
+    Raises KeyError for a column that is not there and ValueError for dates that are none.
+    """
     for name in (text, id, date, trust):
         if name is not None and name not in batch.schema.names:
             raise KeyError(f"there is no column {name!r}; the batch has {', '.join(batch.schema.names)}")
@@ -129,7 +134,11 @@ def dates(column: pa.Array) -> pa.Array:
     raise ValueError(f"dates must be dates, timestamps or ISO strings, not {column.type}")
 
 
-def _decorate(batch: pa.RecordBatch, signals: pa.RecordBatch, decided: pa.Table) -> pa.RecordBatch:
+def with_decisions(batch: pa.RecordBatch, signals: pa.RecordBatch, decided: pa.Table) -> pa.RecordBatch:
+    """The batch with the columns of deduplication, from its signals and what `cluster` decided on its documents.
+
+    The low 40 bits of `job_row` in `decided` are places in the batch; documents that are not there stand alone.
+    """
     n = batch.num_rows
     place = np.full(n, -1, np.int64)
     place[np.asarray(decided.column("job_row")) & (2**40 - 1)] = np.arange(decided.num_rows)
