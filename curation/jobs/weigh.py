@@ -443,12 +443,12 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
         report = mix_report.report(totals["summary"], solution, found["targets"], found["errors"], found["cover"])
         report["variance"] = variance(totals["summary"], _profile(job))
     search = _search(context) if _budgeted(job) else None
-    high = (report.get("weight_quantiles") or {}).get("0.99")
+    high = (report.get("weight_quantiles") or {}).get("0.95")
     final = Final(
         scale=totals["scale"],
         rate=None if search is None else search.low,
         max_repeats=job.config.select.max_repeats,
-        # documents above this weight are the rarest hundredth; a draw takes them all
+        # a draw by weight takes all of the heaviest twentieth, so that it is not too small to measure
         drawn=1.0 if not high else min(1.0, 1.0 / (high * totals["scale"])),
     )
     stages.write_json(
