@@ -16,7 +16,8 @@ WORDS = ["the", "of", "and", "to", "in", "is", "that", "it", "was", "for", "on",
 
 def texts(count):
     def word(i, k):
-        return WORDS[(i * 7 + k * k + k // 5 * i) % len(WORDS)] + str(i * k % 97)
+        # letters only: one of the peers takes all digits for the same
+        return WORDS[(i * 7 + k * k + k // 5 * i) % len(WORDS)] + chr(97 + i * k % 23) + chr(97 + (i + k) % 26)
 
     return [" ".join(word(i, k) for k in range(90)) for i in range(count)]
 
