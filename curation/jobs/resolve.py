@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -257,7 +258,7 @@ def _gather(job: Job, rows: np.ndarray, context: Context) -> pa.Table:
 
 def _describe(candidates: pa.Table, clusters: pa.Table) -> dict[str, Any]:
     """Counts, the similarity histogram and examples of the clusters, for the report."""
-    counted = {key.decode(): int(value) for key, value in (clusters.schema.metadata or {}).items()}
+    counted = {key.decode(): orjson.loads(value) for key, value in (clusters.schema.metadata or {}).items()}
     removed = clusters.filter(clusters.column("reason").is_valid())
     sources = dict(zip(candidates.column("job_row").to_pylist(), candidates.column("source").to_pylist(), strict=True))
     ids = clusters.column("cluster_id").to_pylist()
