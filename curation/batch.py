@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.schema import ADDED
+from curation.schema import ADDED, OPTIONAL
 
 #: most records of one batch, so that short documents do not make wide feature tables
 MAX_ROWS = 16_384
@@ -54,7 +54,7 @@ def slice_by_bytes(
 
 def drop_added(batch: pa.RecordBatch, prefix: str = "") -> pa.RecordBatch:
     """The batch without the columns that an earlier run of curation added under this prefix."""
-    ours = {prefix + column.name for column in ADDED}
+    ours = {prefix + column.name for column in (*ADDED, *OPTIONAL)}
     if ours.isdisjoint(batch.schema.names):
         return batch
     return batch.select([name for name in batch.schema.names if name not in ours])

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from curation.config_dedup import Decontaminate, Dedup, Section
 
 Trust = Literal["human", "premium", "unknown", "synthetic"]
 
 
 class ConfigError(ValueError):
     """The configuration cannot be used; the message names the key, the value and the way out."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Input(Section):
@@ -49,23 +47,6 @@ class Columns(Section):
     prefix: str = Field("", description="prefix of the columns that curation adds")
 
 
-class Dedup(Section):
-    enabled: bool = Field(True, description="remove duplicates")
-    exact: bool = Field(True, description="documents whose words are equal")
-    near: bool = Field(True, description="near-duplicates by MinHash")
-    url: bool = Field(False, description="documents with the same canonical URL; needs columns.url")
-    bands: int = Field(14, ge=1, le=256, description="LSH bands")
-    rows: int = Field(8, ge=1, le=64, description="minima in each band")
-    ngram: int = Field(5, ge=1, le=32, description="words in a shingle")
-    verify: float = Field(0.70, ge=0, le=1, description="least estimated Jaccard similarity for a merge")
-    keep: Literal["human_first", "longest", "earliest", "first"] = Field(
-        "human_first", description="which document of a cluster survives"
-    )
-    max_bucket: int = Field(1000, ge=2, description="larger buckets are split before they are compared")
-    memory_mb: int = Field(1024, ge=16, description="memory for one partition of the shuffle of band hashes")
-    seed: int = Field(1, description="seed of the permutations")
-
-
 class Detect(Section):
     enabled: bool = Field(True, description="score every document")
     model: str = Field("shipped", description="`shipped`, or the path of a model from train-detector")
@@ -91,6 +72,18 @@ class Mix(Section):
     reservoir: int = Field(20_000, ge=100, description="documents on which the first solution is found")
     passes: int = Field(3, ge=1, le=10, description="exact passes over all documents after the reservoir")
     multipliers: dict[str, float] = Field(default_factory=dict, description="factor on the base weight by source")
+    rehydration: dict[int, float] = Field(
+        default_factory=dict, description="factor on a survivor by least size of its cluster, such as {1: 1, 2: 2, 5: 3}"
+    )
+
+    @model_validator(mode="after")
+    def _one_use_of_clusters(self) -> "Mix":
+        if self.rehydration and self.gamma:
+            raise ValueError("rehydration and gamma both weigh by cluster size: give one of them")
+        for size, factor in self.rehydration.items():
+            if size < 1 or not 0 < factor <= 1000:
+                raise ValueError(f"rehydration maps sizes from 1 to factors above 0 and up to 1000, not {size}: {factor}")
+        return self
 
 
 class Select(Section):
@@ -100,6 +93,14 @@ class Select(Section):
     max_repeats: int = Field(1, ge=1, description="most copies of a document")
     floors: dict[str, float] = Field(default_factory=dict, description="least share of documents kept, by source")
     on_floor: Literal["warn", "fail"] = Field("warn", description="what a run below a floor does")
+
+    @field_validator("floors")
+    @classmethod
+    def _can_be_met(cls, value: dict[str, float]) -> dict[str, float]:
+        for source, floor in value.items():
+            if not 0 <= floor <= 1:
+                raise ValueError(f"the floor of source {source!r} is a share of its documents, 0 to 1, not {floor:g}")
+        return value
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Select":
@@ -137,7 +138,13 @@ class Config(Section):
     mix: Mix = Field(default_factory=Mix)
     select: Select = Field(default_factory=Select)
     signals: Signals = Field(default_factory=Signals)
+    against: list[str] = Field(
+        default_factory=list, description="output folders of earlier runs whose documents must not come again"
+    )
+    against_all: bool = Field(False, description="compare with all their documents, not only with what they kept")
     exclude_ids: str | None = Field(None, description="file of ids to exclude, one a line")
+    exclude_near: bool = Field(False, description="exclude near-duplicates of the excluded ids too")
+    decontaminate: Decontaminate = Field(default_factory=Decontaminate)
     run: Run = Field(default_factory=Run)
 
 

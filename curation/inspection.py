@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from curation import io
 from curation.config import Config, ConfigError, Input, load, nearest
 from curation.plan import Shard
-from curation.schema import ADDED
+from curation.schema import ADDED, OPTIONAL
 
 TEXT_SHOWN = 700  # characters
 
@@ -119,7 +119,7 @@ def _print(config: Config, rows: list[dict[str, Any]]) -> None:
 
 def _block(config: Config, row: dict[str, Any]) -> str:
     lines = [f"{_id_of(config, row)}  ({row['in']})"]
-    for column in ADDED[1:]:
+    for column in (*ADDED[1:], *OPTIONAL):
         value = row.get(config.columns.prefix + column.name)
         if value is not None:
             lines.append(f"  {column.name:<16} {f'{value:.6g}' if isinstance(value, float) else value}")

@@ -26,8 +26,21 @@ class Column(NamedTuple):
     meaning: str
 
 
-def signal_columns(permutations: int, bands: int, features: bool) -> list[Column]:
-    """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash)."""
+#: what decontamination says of a document, in signals and in the output; null where it shares no run of words
+CONTAMINATION = [
+    Column("contaminated_share", pa.float32(), "largest share of a benchmark document's runs of words found here"),
+    Column("contaminated_by", pa.string(), "that benchmark document, as file:record"),
+    Column("contaminated_match", pa.string(), "the first run of words shared with it"),
+]
+
+
+def signal_columns(
+    permutations: int, bands: int, features: bool, keep: bool = False, benchmarks: bool = False
+) -> list[Column]:
+    """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash).
+
+    keep: documents are kept by a column; benchmarks: they are compared with benchmark text.
+    """
     columns = [
         Column("row", pa.int64(), "physical record number in the shard"),
         Column("id", pa.string(), "the user's id as a string, else the content hash in hex"),
@@ -51,6 +64,10 @@ def signal_columns(permutations: int, bands: int, features: bool) -> list[Column
             Column("bands", pa.binary(8 * bands), "one 64-bit hash per band, little-endian; null below a shingle"),
             Column("signature", pa.binary(2 * permutations), "low 16 bits of each minimum; null below a shingle"),
         ]
+    if keep:
+        columns += [Column("keep_key", pa.binary(), "sorts as the column that dedup.keep names; null for null")]
+    if benchmarks:
+        columns += CONTAMINATION
     if features:
         columns += [
             Column("style", pa.list_(pa.uint16(), STYLE), "raw counts of style markers"),
@@ -61,9 +78,11 @@ def signal_columns(permutations: int, bands: int, features: bool) -> list[Column
     return columns
 
 
-def signal_schema(permutations: int, bands: int, features: bool) -> pa.Schema:
+def signal_schema(
+    permutations: int, bands: int, features: bool, keep: bool = False, benchmarks: bool = False
+) -> pa.Schema:
     """Arrow schema of a signals file; arguments as `signal_columns`."""
-    return pa.schema([(c.name, c.type) for c in signal_columns(permutations, bands, features)])
+    return pa.schema([(c.name, c.type) for c in signal_columns(permutations, bands, features, keep, benchmarks)])
 
 
 LABELS = ("human", "undetermined", "synthetic")
@@ -82,10 +101,20 @@ ADDED = [
     Column("filter_reason", pa.string(), "why the document was excluded, or null"),
 ]
 
+#: columns that are added only where the configuration asks for what they hold
+SPANS = Column("repeated_spans", pa.list_(pa.int64()), "repeated lines or paragraphs: start, end, ... in UTF-8 bytes")
+OPTIONAL = [SPANS, *CONTAMINATION]
+
+
+def added(spans: bool = False, benchmarks: bool = False) -> list[Column]:
+    """The columns that a run adds: with spans of repeated units, with what decontamination found."""
+    return [*ADDED, *([SPANS] if spans else []), *(CONTAMINATION if benchmarks else [])]
+
+
 #: reasons for which a document is excluded (`filters` add their own)
 REASONS = (
     *("empty_text", "exclude_id", "synthetic", "exact_duplicate", "near_duplicate", "url_duplicate"),
-    "not_selected",
+    *("exclude_near_duplicate", "contaminated", "empty_after_lines", "not_selected"),
 )
 
 ADDED_SCHEMA = pa.schema([(c.name, c.type) for c in ADDED])
@@ -99,9 +128,12 @@ CLUSTERS_SCHEMA = pa.schema(
         ("cluster_size", pa.int64()),
         ("duplicate_of", pa.string()),
         ("similarity", pa.float32()),
-        ("reason", pa.string()),  # exact_duplicate, near_duplicate, url_duplicate; null for the survivor
+        ("reason", pa.string()),  # exact_duplicate, near_duplicate, url_duplicate, exclude_near_duplicate; null: stays
     ]
 )
+
+#: decisions/lines/<source>/<path>: only documents with repeated lines or paragraphs
+LINES_SCHEMA = pa.schema([("row", pa.int64()), ("emptied", pa.bool_()), ("spans", pa.list_(pa.int64()))])
 
 #: decisions/weights/<source>/<path>: every signals row
 WEIGHTS_SCHEMA = pa.schema(

@@ -35,9 +35,9 @@ def test_one_budget_only():
 
 def test_values_lie_over_the_file_and_sets_over_both(tmp_path):
     file = tmp_path / "c.yaml"
-    file.write_text("output: a\ndedup: {bands: 3, rows: 4}\n")
+    file.write_text("output: a\ndedup: {bands: 9, rows: 4}\n")
     config = load(str(file), {"output": "b", "dedup": {"rows": 5}}, ["dedup.ngram=7", "run.workers=2"])
-    assert (config.output, config.dedup.bands, config.dedup.rows, config.dedup.ngram) == ("b", 3, 5, 7)
+    assert (config.output, config.dedup.bands, config.dedup.rows, config.dedup.ngram) == ("b", 9, 5, 7)
     assert config.run.workers == 2
 
 

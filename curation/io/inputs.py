@@ -13,7 +13,7 @@ from curation.io import files
 from curation.io.readers import final_schema, is_text, peek
 from curation.layout import FORMATS, format_of
 from curation.plan import Shard
-from curation.schema import ADDED
+from curation.schema import ADDED, OPTIONAL
 
 MAGIC = re.compile(r"[*?\[{]")
 KNOWN = ", ".join(FORMATS)
@@ -215,7 +215,7 @@ def check_columns(shards: Sequence[Shard], columns: Columns) -> None:
         kind = schema.field(columns.text).type
         if not is_text(kind):
             raise ConfigError(f"columns.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
-        for column in ADDED:
+        for column in (*ADDED, *OPTIONAL):
             name = columns.prefix + column.name
             if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
                 raise ConfigError(
