@@ -1,0 +1,27 @@
+"""Curation's functions as Beam transforms of PCollections of `pyarrow.RecordBatch`.
+
+Each transform is a thin shell over the function of the same name and gives the same columns. Importing this module
+registers the coder by which batches travel.
+"""
+
+from curation.beam.coder import RecordBatchCoder
+from curation.beam.curate import Curate
+from curation.beam.deduplicate import Deduplicate
+from curation.beam.measure import DiversityFn, MeasureDiversity
+from curation.beam.rows import FromRows, ToRows
+from curation.beam.shards import ReadShards, WriteShards
+from curation.beam.transforms import Annotate, DetectSynthetic
+
+__all__ = [
+    "Annotate",
+    "Curate",
+    "Deduplicate",
+    "DetectSynthetic",
+    "DiversityFn",
+    "FromRows",
+    "MeasureDiversity",
+    "ReadShards",
+    "RecordBatchCoder",
+    "ToRows",
+    "WriteShards",
+]

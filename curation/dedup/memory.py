@@ -98,7 +98,7 @@ def document_signals(
         "job_row": pa.array(job_rows(number, np.arange(n))),
         "id": hexes if id is None else pc.coalesce(batch.column(id).cast(pa.string()), hexes),
         "source": pa.array(["default"] * n, pa.string()),
-        "trust": pa.array(["unknown"] * n) if trust is None else batch.column(trust).cast(pa.string()),
+        "trust": pa.array(["unknown"] * n, pa.string()) if trust is None else batch.column(trust).cast(pa.string()),
         "label": pa.array(["undetermined"] * n, pa.string()),
         "bytes": pa.array(np.diff(text_buffer(column)[1])),
         "date": pa.nulls(n, pa.date32()) if date is None else dates(batch.column(date)),

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from curation.diversity.ruler import SHIPPED, load_ruler
+from curation.diversity.ruler import SHIPPED, Ruler, load_ruler
 from curation.diversity.state import State, empty, update
 from curation.diversity.statistics import result
 from curation.text import text_buffer, tokenise
@@ -50,15 +50,22 @@ def measure(
     elif isinstance(batches, pa.RecordBatch):
         batches = [batches]
     for batch in batches:
-        for name in (text, id):
-            if name is not None and name not in batch.schema.names:
-                raise KeyError(
-                    f"there is no column {name!r}; the columns are {', '.join(batch.schema.names)}"
-                )
-        for start in range(0, batch.num_rows, BATCH):
-            part = batch.slice(start, BATCH)
-            column = part.column(text)
-            data, starts = text_buffer(column)
-            hashes = hash_texts(data, starts) if id is None else hash_ids(part.column(id))
-            update(state, ruler=tables, tokens=tokenise(column), data=data, starts=starts, ids_hash=hashes)
+        add_batch(state, batch, tables, text=text, id=id)
     return dict(result(state, tables))
+
+
+def add_batch(state: State, batch: pa.RecordBatch, ruler: Ruler, *, text: str = "text", id: str | None = None) -> State:
+    """Add the documents of a batch to a state of `ruler`, in place, and return it; columns as `measure` names them.
+
+    Raises KeyError for a column that is not there.
+    """
+    for name in (text, id):
+        if name is not None and name not in batch.schema.names:
+            raise KeyError(f"there is no column {name!r}; the columns are {', '.join(batch.schema.names)}")
+    for start in range(0, batch.num_rows, BATCH):
+        part = batch.slice(start, BATCH)
+        column = part.column(text)
+        data, starts = text_buffer(column)
+        hashes = hash_texts(data, starts) if id is None else hash_ids(part.column(id))
+        update(state, ruler=ruler, tokens=tokenise(column), data=data, starts=starts, ids_hash=hashes)
+    return state

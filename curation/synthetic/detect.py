@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from curation.kernels.tokens import WORD
 from curation.schema import LABELS
-from curation.synthetic.calibration import REASONS, apply, calibrate
+from curation.synthetic.calibration import REASONS, Calibration, apply, calibrate
 from curation.synthetic.histogram import Anchors, anchor_state, empty_anchors, merge
 from curation.synthetic.model import MIN_WORDS, load_model, score
 from curation.text.gate import ENGLISH, LANGS, PROSE, gate
@@ -22,6 +22,7 @@ def detect_synthetic(
     source: str | None = None,
     human: np.ndarray | None = None,
     anchors: Anchors | None = None,
+    calibration: Calibration | None = None,
     fpr: float = 0.01,
     model: str = "shipped",
     min_words: int = MIN_WORDS,
@@ -31,9 +32,12 @@ def detect_synthetic(
 
     `source` names a column of strata; `human` bool[rows] marks documents that are known to be human, which
     with `anchors` calibrate the labels (see `calibrate`). Without a hundred of them labels use the model's
-    own thresholds. Raises KeyError for a column that the table lacks, ValueError for a model that cannot be
-    read or a bad `fpr`.
+    own thresholds. A `calibration` made before takes the place of `human`, `anchors` and `fpr`. Raises KeyError
+    for a column that the table lacks, ValueError for a model that cannot be read, a bad `fpr`, or a calibration
+    given beside anchors.
     """
+    if calibration is not None and (human is not None or anchors is not None):
+        raise ValueError("give a calibration or what to make one from (human, anchors), not both")
     for name in (text, source):
         if name is not None and name not in table.column_names:
             raise KeyError(f"no column {name!r}; the table has {', '.join(table.column_names)}")
@@ -53,7 +57,7 @@ def detect_synthetic(
     if human is not None:
         mask = np.asarray(human, bool) & (code == PROSE) & (lang == ENGLISH)
         known = merge(known, anchor_state(logit, check, words, sources, mask))
-    calibration = calibrate(known, loaded, fpr)
+    calibration = calibration or calibrate(known, loaded, fpr)
     limits = {"label_words": label_words, "min_words": min_words}
     p, label, reason = apply(calibration, logit, words, sources, code, np.array(LANGS)[lang], **limits)
     columns = (

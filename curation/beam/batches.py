@@ -1,0 +1,82 @@
+"""What transforms of batches share: one function for each batch, counters, and rows that fail set aside one by one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+import curation.beam.coder  # noqa: F401  registers the coder of RecordBatch
+
+NAMESPACE = "curation"
+ERRORS = "errors"
+#: an element of the second output: a batch of the one row that failed, and the error
+Error = tuple[pa.RecordBatch, str]
+
+Batches = beam.PCollection
+Function = Callable[[pa.RecordBatch], Any]
+
+
+def per_batch(
+    batches: beam.PCollection, function: Function, *, name: str, with_errors: bool, output: Any = pa.RecordBatch
+) -> Any:
+    """Apply a picklable function to every batch; (results, errors) with `with_errors`, else the results alone.
+
+    `name` begins the names of the counters `NAME-documents` and `NAME-errors`; `output` is the type of a result.
+    """
+    step = beam.ParDo(PerBatch(function, name, with_errors))
+    if not with_errors:
+        return batches | "Batches" >> step.with_output_types(output)
+    found = batches | "Batches" >> step.with_outputs(ERRORS, main="results")
+    return typed(found["results"], output), typed(found[ERRORS], Error)
+
+
+def typed(collection: beam.PCollection, kind: Any) -> beam.PCollection:
+    """The collection with its element type set, which chooses the coder; tagged outputs do not inherit one."""
+    collection.element_type = beam.typehints.native_type_compatibility.convert_to_beam_type(kind)
+    return collection
+
+
+class PerBatch(beam.DoFn):
+    """Calls a function on each batch. On failure it raises, or with `with_errors` halves the batch until the rows
+    that fail stand alone, emits these as `Error` on the output `errors`, and the results of the rest as usual."""
+
+    def __init__(self, function: Function, name: str, with_errors: bool) -> None:
+        self._function, self._name, self._with_errors = function, name, with_errors
+        self._documents = Metrics.counter(NAMESPACE, f"{name}-documents")
+        self._errors = Metrics.counter(NAMESPACE, f"{name}-errors")
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        try:
+            result = self._function(batch)
+        except Exception as error:
+            if not self._with_errors:
+                raise
+            if batch.num_rows <= 1:
+                self._errors.inc()
+                yield beam.pvalue.TaggedOutput(ERRORS, (batch, f"{type(error).__name__}: {error}"))
+                return
+            half = batch.num_rows // 2
+            yield from self.process(batch.slice(0, half))
+            yield from self.process(batch.slice(half))
+        else:
+            self._documents.inc(batch.num_rows)
+            yield result
+
+
+def column_name(value: Any, argument: str, *, optional: bool = False) -> None:
+    """Raise TypeError or ValueError unless the value can be a column's name (or None, where that is allowed)."""
+    if value is None and optional:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be the name of a column, not {value!r}")
+    if not value:
+        raise ValueError(f"{argument} is empty: give the name of a column")
+
+
+def displayed(transform: Any, *names: str) -> dict[str, Any]:
+    """Display data of the named attributes that are set, as plain values."""
+    values = {name: getattr(transform, name) for name in names}
+    plain = (str, int, float, bool)
+    return {name: v if isinstance(v, plain) else str(v) for name, v in values.items() if v is not None}

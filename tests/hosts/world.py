@@ -1,0 +1,62 @@
+"""Documents for the hosts' tests: passages of Python's reference manual with duplicates, cut in any way."""
+
+import textwrap
+from functools import cache
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA = pa.schema(
+    [("id", pa.string()), ("text", pa.string()), ("date", pa.string()), ("trust", pa.string()), ("n", pa.int64())]
+)
+
+#: what Beam's workers, threads of this process, have been given to keep; this module is pickled by reference
+KEPT: dict[str, list] = {}
+
+
+def keep(element, name: str) -> None:
+    """Put an element where the test that started the pipeline finds it."""
+    KEPT[name].append(element)
+
+
+@cache
+def table() -> pa.Table:
+    """133 rows in a fixed, mixed order: exact and near duplicates, equal rows, repeated ids, empty and null texts."""
+    texts = []
+    for name in sorted(topics):
+        words = textwrap.dedent(topics[name]).split(" ")
+        texts += [" ".join(words[i : i + 220]) for i in range(0, max(len(words) - 60, 1), 220)]
+    texts = texts[:100]
+    texts += texts[10:20]
+    texts += [text.replace(" the ", " a ", 1) for text in texts[30:40]]
+    texts += ["", "", None, "too short", "too short"]
+    rows = [
+        {"id": f"d{i % 110:03}", "text": text, "date": f"20{10 + i % 14}-01-0{1 + i % 9}", "trust": "unknown", "n": i}
+        for i, text in enumerate(texts)
+    ]
+    rows[3]["trust"] = rows[112]["trust"] = "human"
+    rows += rows[5:9] + rows[5:9]
+    rows = sorted(rows, key=lambda row: (row["n"] * 7919) % 127)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def batches(size: int) -> list[pa.RecordBatch]:
+    """The table in batches of `size` rows."""
+    return table().combine_chunks().to_batches(max_chunksize=size)
+
+
+def write(folder: Path, shards: int) -> str:
+    """Write the table as Parquet shards and return their folder."""
+    folder.mkdir(parents=True)
+    size = -(-table().num_rows // shards)
+    for i in range(shards):
+        pq.write_table(table().slice(i * size, size), folder / f"part-{i}.parquet")
+    return str(folder)
+
+
+def rows(found) -> list[str]:
+    """All rows of batches or a table, in an order of their own, to compare as multisets."""
+    parts = found.to_batches() if isinstance(found, pa.Table) else found
+    return sorted(repr(sorted(row.items())) for part in parts for row in part.to_pylist())
