@@ -1,6 +1,6 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
-from curation.io.files import atomic, exists, open_file, safe_join, size
+from curation.io.files import atomic, exists, open_file, remove_abandoned, safe_join, size
 from curation.io.inputs import check_columns, expand
 from curation.io.manifest import build as build_manifest
 from curation.io.manifest import checksum, input_entry, lock, output_entry, versions
@@ -33,6 +33,7 @@ __all__ = [
     "read_quarantine",
     "read_shard",
     "read_stamp",
+    "remove_abandoned",
     "safe_join",
     "size",
     "versions",

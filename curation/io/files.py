@@ -18,6 +18,9 @@ from fsspec.implementations.local import LocalFileSystem
 ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "memory"})
 
 
+TEMPORARY = ".tmp-"  # names of files that are not finished begin with it
+
+
 class Found(NamedTuple):
     """A file of a listing; `relative` is its path below the folder that was listed."""
 
@@ -181,6 +184,15 @@ def make_folder(url: str) -> None:
     fs.makedirs(path, exist_ok=True)
 
 
+def remove_abandoned(folder: str) -> None:
+    """Delete what `atomic` left below a local folder when its process was killed; only for the holder of its lock."""
+    if is_local(folder):
+        for here, _, names in os.walk(local_path(folder)):
+            for name in names:
+                if name.startswith(TEMPORARY):
+                    os.unlink(os.path.join(here, name))
+
+
 @contextmanager
 def atomic(url: str) -> Iterator[IO[bytes]]:
     """A binary file that appears under its name when the block ends well, and not at all otherwise.
@@ -193,7 +205,7 @@ def atomic(url: str) -> Iterator[IO[bytes]]:
     folder = path.rpartition("/")[0]
     if folder:
         fs.makedirs(folder, exist_ok=True)
-    temporary = f"{folder}/.tmp-{uuid.uuid4().hex}"
+    temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}"
     if is_local(url):
         try:
             with open(temporary, "xb") as file:

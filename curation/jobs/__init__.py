@@ -35,6 +35,7 @@ def curate(
     job = prepare(config)
     host = _host(config)
     with io.lock(config.output):
+        io.remove_abandoned(config.output)
         observer = progress.observer(sum(shard.size for shard in job.shards), quiet=quiet)
         try:
             host(steps(job), job, observer, options)

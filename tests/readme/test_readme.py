@@ -1,0 +1,67 @@
+"""The README's commands and examples run, in the order in which they stand there."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from curation.cli import app
+from curation.demo.gather import gather
+
+ROOT = Path(__file__).parents[2]
+#: what a test cannot run inside itself; the scripts are what continuous integration runs
+OUTSIDE = ("scripts/", "pip install", "python -m venv")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every command of the README's shell blocks, without comments, continued lines joined."""
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    found = [line.partition("  #")[0].strip() for line in lines]
+    return [line for line in found if line and not line.startswith(("#", *OUTSIDE))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the quickstart has run on a small part of the demo, with data where the README has some."""
+    here = tmp_path_factory.mktemp("readme")
+    gather(str(here / "out" / "demo"), limit_mb=2)
+    shutil.copytree(ROOT / "configs", here / "configs")
+    for name in ("human", "crawl", "books"):
+        (here / "data" / name).mkdir(parents=True)
+    reference = pa.concat_tables([pq.read_table(f) for f in sorted((here / "out/demo/reference").glob("*.parquet"))])
+    pq.write_table(reference, here / "data/human/human.parquet")
+    shutil.copy(here / "out/demo/crawl/part-00000.parquet", here / "data/crawl/part.parquet")
+    return here
+
+
+def run(line: str) -> None:
+    words = shlex.split(line)
+    assert words[0] == "curation", f"the README has a command that no test runs: {line}"
+    result = CliRunner().invoke(app, words[1:])
+    assert result.exit_code == 0, f"{line}\n{result.output}"
+
+
+def test_commands_and_examples_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    quickstart = (ROOT / "scripts" / "quickstart").read_text("utf-8")
+    for line in re.findall(r'^"\$venv/bin/(curation .*)$', quickstart, re.MULTILINE):
+        run(line)
+    for line in commands():
+        run(line)
+    for code in blocks("python"):
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_every_page_that_is_linked_exists():
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8")):
+        assert (ROOT / target).exists(), target
