@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchlib.corpus import Sample, draw
-from benchlib.costs import SINGLE_THREAD, Line, fit, rate, run_process
+from benchlib.costs import Line, fit, rate, run_process
 from benchlib.tables import Cell, table
 
 REFERENCE_SHARE = 0.25  # of the input, where no reference is given
@@ -60,7 +60,7 @@ def measure(job: str, sample: Sample, output: Path, *, runner: str, workers: int
     if job == JOBS[2]:
         command += ["--reference", str(profile)]
     root = str(Path(__file__).resolve().parents[2])
-    done = run_process(command, {**SINGLE_THREAD, "PYTHONPATH": root})
+    done = run_process(command, {"PYTHONPATH": root})  # otherwise a user's environment: libraries choose their threads
     report = output / "report" / "report.json"
     stages = stage_seconds(json.loads(report.read_text())["run"]["stages"], done.cpu_seconds) if report.exists() else {}
     shutil.rmtree(output, ignore_errors=True)
@@ -173,7 +173,7 @@ def _totals(found: dict[tuple[str, str], list[list[Run]]]) -> str:
     for (runner, job), runs in found.items():
         total, used = stages(runs)[-1], memory(runs)
         local = stages(found["local", job])[-1] if ("local", job) in found else None
-        ratio = total.line.slope / local.line.slope if local and local.line.slope > 0 else None
+        ratio = total.line.slope / local.line.slope if local and min(total.line.slope, local.line.slope) > 0 else None
         rows.append(
             [f"{job}, {runner}", rate(total.line), total.line.fixed, ratio, used.peak, used.fixed, used.per_megabyte,
              used.per_document]

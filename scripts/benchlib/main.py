@@ -57,7 +57,8 @@ def _shares(value: str) -> list[float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
-    os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
+    if options.command != "job":
+        os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
     act = {"job": _job, "kernels": _kernels, "dedup": _dedup}[options.command]
     try:
         if options.markdown:  # an unknown section is better found before the work than after it
