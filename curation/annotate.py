@@ -34,12 +34,16 @@ class Settings:
     min_words: int = 50
     features: bool = True  # store the columns that mixing needs
     measure: bool = True  # compute features for the statistics, stored or not
+    keep: str | None = None  # column by which duplicates are kept
+    benchmarks: dedup.Benchmarks | None = None  # text that must not be trained on
     added: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the signals."""
-        return schema.signal_schema(self.bands * self.rows, self.bands, self.features)
+        return schema.signal_schema(
+            self.bands * self.rows, self.bands, self.features, self.keep is not None, self.benchmarks is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,12 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         )
         columns["bands"] = dedup.fixed_binary(bands.view(np.uint8), valid)
         columns["signature"] = dedup.fixed_binary(minima.view(np.uint8), valid)
+    if settings.keep is not None:
+        columns["keep_key"] = dedup.order_keys(_column(batch, settings.keep))
+    if settings.benchmarks is not None:
+        share, name, match = dedup.overlaps(tokens, settings.benchmarks)
+        columns["contaminated_share"] = pa.array(share, pa.float32(), mask=np.isnan(share))
+        columns["contaminated_by"], columns["contaminated_match"] = name, match
     features = None
     if settings.features or settings.measure:
         features = diversity.features(tokens, diversity.load_ruler())

@@ -73,7 +73,7 @@ class Mix(Section):
     passes: int = Field(3, ge=1, le=10, description="exact passes over all documents after the reservoir")
     multipliers: dict[str, float] = Field(default_factory=dict, description="factor on the base weight by source")
     rehydration: dict[int, float] = Field(
-        default_factory=dict, description="factor on a survivor by least size of its cluster, such as {1: 1, 2: 2, 5: 3}"
+        default_factory=dict, description="factor on a survivor by least size of its cluster, as {1: 1, 2: 2, 5: 3}"
     )
 
     @model_validator(mode="after")
@@ -82,7 +82,7 @@ class Mix(Section):
             raise ValueError("rehydration and gamma both weigh by cluster size: give one of them")
         for size, factor in self.rehydration.items():
             if size < 1 or not 0 < factor <= 1000:
-                raise ValueError(f"rehydration maps sizes from 1 to factors above 0 and up to 1000, not {size}: {factor}")
+                raise ValueError(f"rehydration maps sizes from 1 to factors in (0, 1000], not {size}: {factor}")
         return self
 
 

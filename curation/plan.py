@@ -39,6 +39,13 @@ class Job:
     config: Config
     shards: tuple[Shard, ...]
     hashes: Mapping[str, str]
+    #: finished runs that this one is deduplicated against (`jobs.earlier.Earlier`)
+    earlier: tuple[Any, ...] = ()
+
+
+def own_shards(job: Job) -> tuple[Shard, ...]:
+    """The shards that the job reads and writes."""
+    return job.shards
 
 
 def _nothing(*_: Any) -> None:
@@ -52,7 +59,8 @@ class Step:
     `merge(a, b)` combines two results (associative and commutative); without it `merged` is the list of results in
     the order of the shards. With `group`, work returns {partition: uint8 array} instead, every partition's chunks
     are brought together, `group(job, partition, chunks)` makes one result of them, and these are merged.
-    Without `work` only finish runs, once. The value of finish becomes context[name].
+    Without `work` only finish runs, once. `shards(job)` are what work is done on: the job's own, or more that are
+    only read. The value of finish becomes context[name].
     """
 
     name: str
@@ -61,3 +69,4 @@ class Step:
     work: Callable[[Job, Shard, Context, Progress], Any] | None = None
     merge: Callable[[Any, Any], Any] | None = None
     group: Callable[[Job, int, Iterable[np.ndarray]], Any] | None = None
+    shards: Callable[[Job], tuple[Shard, ...]] = own_shards

@@ -1,6 +1,7 @@
 """Write configs/full.yaml: every key of the configuration with its default and meaning, from the models themselves."""
 
 import types
+import typing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,7 +19,7 @@ def kind(annotation: Any) -> str:
     """A type as people write it: `int`, `a | b` for choices, `str or null`."""
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, get_args(annotation)))
-    if isinstance(annotation, types.UnionType):
+    if isinstance(annotation, types.UnionType) or get_origin(annotation) is typing.Union:
         return " or ".join("null" if a is type(None) else kind(a) for a in get_args(annotation))
     origin = get_origin(annotation)
     return "mapping" if origin is dict else getattr(annotation, "__name__", str(annotation))
@@ -39,7 +40,8 @@ def lines(model: type[BaseModel], indent: str = "") -> list[str]:
             item = lines(Input, "    ")
             out += [f"{indent}inputs:", "  - " + item[0].strip(), *item[1:]]
         else:
-            default = value(field.get_default(call_default_factory=True)) if not field.is_required() else "data/*.parquet"
+            known = not field.is_required()
+            default = value(field.get_default(call_default_factory=True)) if known else "data/*.parquet"
             out.append(f"{indent}{name}: {default}  {note}")
     return out
 

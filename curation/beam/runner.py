@@ -71,6 +71,10 @@ def add_steps(pipeline: beam.Pipeline, steps: list[Step], job: Job, token: str =
 def _merged(step: Step, job: Job, shards: Any, start: Any, context: Any, token: str) -> Any:
     if step.work is None:
         return start | f"{step.name}/Nothing" >> beam.Map(lambda _: None)
+    wanted = step.shards(job)
+    if wanted != job.shards:
+        created = beam.Create(list(wanted))
+        shards = start.pipeline | f"{step.name}/Shards" >> created | f"{step.name}/Spread" >> beam.Reshuffle()
     results = shards | f"{step.name}/Work" >> beam.ParDo(_Work(step, job, token), AsSingleton(context))
     if step.group is not None:
         results = (

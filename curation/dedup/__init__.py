@@ -5,7 +5,10 @@
 
 from curation.dedup.anchors import EARLIER, EXCLUDED
 from curation.dedup.cluster import RESULT_SCHEMA, DedupSettings, cluster
+from curation.dedup.contamination import Benchmarks, index_benchmarks, overlaps
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
+from curation.dedup.keep import column_of, order_keys, order_kind
+from curation.dedup.lines import count_units, cut_spans, emit_units, find_units, is_repeated
 from curation.dedup.memory import deduplicate, fixed_binary
 from curation.dedup.shuffle import Keys, digest_keys, emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures, similarity
@@ -14,16 +17,27 @@ __all__ = [
     "EARLIER",
     "EXCLUDED",
     "RESULT_SCHEMA",
+    "Benchmarks",
     "DedupSettings",
     "Keys",
     "cluster",
+    "column_of",
     "content_hashes",
+    "count_units",
+    "cut_spans",
     "deduplicate",
     "digest_keys",
     "emit",
+    "emit_units",
+    "find_units",
     "fixed_binary",
     "group",
+    "index_benchmarks",
+    "is_repeated",
     "job_rows",
+    "order_keys",
+    "order_kind",
+    "overlaps",
     "row_hashes",
     "signal_keys",
     "signatures",

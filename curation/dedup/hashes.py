@@ -26,7 +26,7 @@ def content_hashes(text: pa.Array) -> np.ndarray:
     Raises TypeError when the column is no text.
     """
     data, starts = text_buffer(text)
-    view, digest = memoryview(data), xxhash.xxh3_128_digest
+    view, digest = memoryview(data.data), xxhash.xxh3_128_digest
     bounds = starts.tolist()
     joined = b"".join([digest(view[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)])
     return np.frombuffer(joined, np.uint8).reshape(-1, 16)

@@ -37,8 +37,8 @@ def order_kind(kind: pa.DataType) -> str | None:
 def order_keys(column: pa.Array) -> pa.Array:
     """Binary keys that sort as the values of a column do; null for null and NaN.
 
-    Integers, floats and booleans sort together (integers below 2^63 exactly), texts by their UTF-8 bytes, dates and timestamps
-    together by instant. Raises ValueError for a type without an order.
+    Integers, floats and booleans sort together (integers below 2^63 exactly), texts by their UTF-8 bytes, dates and
+    timestamps together by instant. Raises ValueError for a type without an order.
     """
     kind = order_kind(column.type)
     if pa.types.is_dictionary(column.type):
@@ -88,8 +88,7 @@ def keep_ranks(table: pa.Table, id_rank: np.ndarray, policy: str) -> np.ndarray:
     n = table.num_rows
     by_column = column_of(policy)
     if by_column is not None:
-        order = "descending" if by_column[1] else "ascending"
-        keys = [_dense(table.column("keep_key"), order), id_rank]
+        keys = [_dense(table.column("keep_key"), "descending" if by_column[1] else "ascending"), id_rank]
     elif policy == "first":
         keys = [_integers(table, "job_row")]
     else:

@@ -100,8 +100,11 @@ def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) ->
     return {p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8) for p, part in enumerate(parts) if len(part)}
 
 
-def group(chunks: Iterable[np.ndarray]) -> np.ndarray:
+def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:
     """Job rows int64 (sorted, unique) that share a key with another row among the chunks of one partition.
+
+    With `below`, one of the rows that share the key must be below it: rows of earlier runs stand above, and what
+    only they share is of no interest.
 
     Memory: about 50 bytes per pair of the partition. A chunk that arrives twice changes nothing.
     Raises ValueError for a chunk that is cut short.
@@ -122,4 +125,7 @@ def group(chunks: Iterable[np.ndarray]) -> np.ndarray:
     shared = np.zeros(len(rows), bool)
     shared[1:] |= meets
     shared[:-1] |= meets
+    if below is not None and len(keys):
+        run = np.cumsum(np.concatenate([[True], keys[1:] != keys[:-1]])) - 1
+        shared &= (np.bincount(run, rows < np.uint64(below)) > 0)[run]
     return np.unique(rows[shared]).astype(np.int64)

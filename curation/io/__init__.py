@@ -1,6 +1,6 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
-from curation.io.files import atomic, exists, open_file, remove_abandoned, safe_join, size
+from curation.io.files import atomic, delete, exists, open_file, remove_abandoned, safe_join, size
 from curation.io.inputs import check_columns, expand
 from curation.io.manifest import build as build_manifest
 from curation.io.manifest import checksum, input_entry, lock, output_entry, versions
@@ -19,6 +19,7 @@ __all__ = [
     "build_manifest",
     "check_columns",
     "checksum",
+    "delete",
     "exists",
     "expand",
     "final_schema",

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from curation import io, progress
 from curation.config import Config, ConfigError
-from curation.jobs import annotate, resolve, select, stages, summarise, weigh
+from curation.jobs import annotate, duplicates, lines, resolve, select, stages, summarise, weigh
 from curation.jobs.prepare import configure, prepare
 from curation.jobs.profile import build_reference
 from curation.plan import Job, Step
@@ -16,7 +18,8 @@ __all__ = ["build_reference", "configure", "curate", "prepare", "rewrite_report"
 
 def steps(job: Job) -> list[Step]:
     """The four phases as steps; a phase whose results stand from an earlier run has little to do."""
-    return [*annotate.steps(), *resolve.steps(job), *weigh.steps(job), *select.steps(job)]
+    resolved = [*resolve.steps(job), *duplicates.steps(job), *lines.steps(job)]
+    return [*annotate.steps(), *resolved, *weigh.steps(job), *select.steps(job)]
 
 
 def curate(
@@ -38,7 +41,9 @@ def curate(
         io.remove_abandoned(config.output)
         observer = progress.observer(sum(shard.size for shard in job.shards), quiet=quiet)
         try:
-            host(steps(job), job, observer, options)
+            # threads of the job use the cores; BLAS threads beside them only wait for each other
+            with threadpool_limits(1, user_api="blas"):
+                host(steps(job), job, observer, options)
         finally:
             observer.close()
         return summarise.summarise(job, observer.stages)

@@ -9,7 +9,8 @@ import pyarrow as pa
 from curation import diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
 from curation.config import Config
-from curation.jobs import stages
+from curation.dedup import column_of
+from curation.jobs import benchmarks, lines, stages
 from curation.plan import Context, Job, Progress, Shard, Step
 
 
@@ -27,6 +28,7 @@ def settings(config: Config) -> Settings:
     """What the configuration says of signals."""
     dedup, columns = config.dedup, config.columns
     near = dedup.enabled and dedup.near
+    by_column = column_of(dedup.keep) if dedup.enabled else None
     return Settings(
         text=columns.text,
         id=columns.id,
@@ -43,21 +45,24 @@ def settings(config: Config) -> Settings:
         min_words=config.detect.min_words,
         features=config.signals.features,
         measure=config.measure.enabled,
-        added=tuple(columns.prefix + column.name for column in schema.ADDED),
+        keep=by_column[0] if by_column else None,
+        benchmarks=benchmarks.load(config.decontaminate) if config.decontaminate.paths else None,
+        added=tuple(columns.prefix + column.name for column in (*schema.ADDED, *schema.OPTIONAL)),
     )
 
 
 def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[str, Any]:
     """Write signals, statistics and quarantine of a shard unless they stand there; return what the stamp says.
 
-    {"documents", "quarantined", "bytes", "words"}: int, and "schema": the input's Arrow schema in base64.
+    {"documents", "quarantined", "bytes", "words", "units"}: int, and "schema": the input's Arrow schema in base64.
     """
     config = job.config
     url = stages.signals_path(job, shard)
     key = [job.hashes["annotate"], shard.size, shard.version, shard.source]
     found = io.read_stamp(url)
     measured = not config.measure.enabled or io.exists(stages.state_path(job, shard))
-    if found is not None and found["key"] == key and measured:
+    cut = lines.wanted(config) is None or io.exists(lines.units_path(job, shard))
+    if found is not None and found["key"] == key and measured and cut:
         return found
     wanted = settings(config)
     input_schema = io.final_schema(shard, text=config.columns.text)
@@ -65,8 +70,8 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
         wanted = replace(wanted, id="id")
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
     counts = {"documents": 0, "bytes": 0, "words": 0}
-    with io.ShardWriter(url, "parquet", wanted.schema, {}) as writer:
-        with io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
+    with io.ShardWriter(url, "parquet", wanted.schema, {}, ["source", "group", "lang", "gate"]) as writer:
+        with lines.Units(job, shard) as units, io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
             for batch, rows in io.read_shard(
                 shard,
                 text=config.columns.text,
@@ -76,6 +81,7 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
             ):
                 done = annotate(batch, rows, shard.source, wanted)
                 writer.write(done.signals)
+                units.write(batch.column(config.columns.text))
                 if state is not None:
                     state = update(state, done)
                 size = int(done.starts[-1] - done.starts[0])
@@ -87,6 +93,7 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
             with io.atomic(stages.state_path(job, shard)) as file:
                 file.write(diversity.dump(state))
         # the signals appear last: a stamp means that statistics and quarantine stand there too
+        counts["units"] = units.count
         stamp = {"key": key, **counts, "quarantined": quarantine.count, "schema": pack_schema(input_schema)}
         writer.values = stamp
     return stamp

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import io, schema
-from curation.jobs import stages
+from curation.jobs import lines, stages
 from curation.mixing import sampling
 from curation.plan import Job, Shard
 
@@ -32,11 +32,12 @@ class Final(NamedTuple):
 
 class Decided(NamedTuple):
     """Decisions on consecutive documents: the added columns, the signals they rest on, and for the statistics of the
-    weighted mix, which documents a draw by weight takes (bool[documents])."""
+    weighted mix, which documents a draw by weight takes (bool[documents]); their public ids."""
 
     columns: dict[str, pa.Array]
     signals: pa.RecordBatch
     drawn: np.ndarray
+    ids: pa.Array
 
 
 class Decisions:
@@ -46,10 +47,13 @@ class Decisions:
         self._final = final
         self._seed = job.config.run.seed
         self._url = shard.url
-        self._signals = Cursor(stages.signals_path(job, shard), _SIGNALS)
+        self._added = stages.added_columns(job.config)
+        found = [c.name for c in schema.CONTAMINATION] if job.config.decontaminate.paths else []
+        self._signals = Cursor(stages.signals_path(job, shard), [*_SIGNALS, *found])
         self._weights = Cursor(stages.decisions_path(job, "weights", shard), ["row", *_WEIGHTS])
         self._clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()
         self._cluster_rows = self._clusters.column("row").to_numpy()
+        self._spans = lines.Spans(job, shard) if lines.wanted(job.config) == "annotate" else None
 
     def take(self, rows: np.ndarray) -> Decided:
         """Decisions on the records with these physical numbers, which must follow those taken before.
@@ -63,26 +67,30 @@ class Decisions:
                     f"{self._url} no longer holds the records that were annotated: it changed during the run. "
                     "Run the same command again; a changed shard is annotated anew"
                 )
-        columns = self._from_clusters(rows, signals)
+        columns, ids = self._from_clusters(rows, signals)
         columns |= {name: weights.column(name) for name in _WEIGHTS}
         drawn = self._weigh(columns, signals)
-        ordered = {c.name: columns[c.name].cast(c.type) for c in schema.ADDED}
-        return Decided(ordered, signals, drawn)
+        columns |= {c.name: signals.column(c.name) for c in schema.CONTAMINATION if c.name in signals.schema.names}
+        if self._spans is not None:
+            columns["repeated_spans"] = self._spans.take(rows)
+        ordered = {c.name: columns[c.name].cast(c.type) for c in self._added}
+        return Decided(ordered, signals, drawn, ids)
 
-    def _from_clusters(self, rows: np.ndarray, signals: pa.RecordBatch) -> dict[str, pa.Array]:
+    def _from_clusters(self, rows: np.ndarray, signals: pa.RecordBatch) -> tuple[dict[str, pa.Array], pa.Array]:
         at = np.searchsorted(self._cluster_rows, rows)
         at[at == len(self._cluster_rows)] = 0
         inside = self._cluster_rows[at] == rows if len(self._cluster_rows) else np.zeros(len(rows), bool)
         mine = self._clusters.take(pa.array(at, mask=~inside))
         values = {name: mine.column(name).combine_chunks() for name in ("id", "cluster_id", "cluster_size")}
         own = pc.coalesce(values["id"], signals.column("id"))
-        return {
+        columns = {
             "content_hash": signals.column("content_hash"),
             "cluster_id": pc.coalesce(values["cluster_id"], own),
             "cluster_size": pc.fill_null(values["cluster_size"], 1),
             "duplicate_of": mine.column("duplicate_of").combine_chunks(),
             "similarity": mine.column("similarity").combine_chunks(),
         }
+        return columns, own
 
     def _weigh(self, columns: dict[str, pa.Array], signals: pa.RecordBatch) -> np.ndarray:
         """Final weights, copies and the reason of what a budget leaves out, in place; returns what a draw takes."""

@@ -7,7 +7,8 @@ import xxhash
 
 from curation import __version__, diversity, io, schema, synthetic
 from curation.config import Config, ConfigError, load, nearest
-from curation.jobs import stages
+from curation.dedup import column_of
+from curation.jobs import benchmarks, checks, stages
 from curation.plan import Job
 from curation.text import TOKENISER
 from curation.text.gate import GATE_VERSION
@@ -75,10 +76,12 @@ def prepare(config: Config) -> Job:
         unknown = sorted(set(named) - sources)
         if unknown and config.columns.source is None:
             raise ConfigError(f"{key} names source {unknown[0]!r}{nearest(unknown[0], sources)}")
-    return Job(config, shards, hashes(config, shards))
+    against = checks.after_expansion(config, shards)
+    return Job(config, shards, hashes(config, shards, against), against)
 
 
 def _check_settings(config: Config) -> None:
+    checks.settings(config)
     mode, detect = config.mix.mode, config.detect
     if config.dedup.url and config.columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
@@ -110,9 +113,11 @@ def _check_files(config: Config) -> None:
         raise ConfigError(f"reference: the human text of {config.reference} was scored by another detector; {again}")
 
 
-def hashes(config: Config, shards: Any) -> dict[str, str]:
+def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[str, str]:
     """By phase, the hash of everything that its files depend on; a phase's hash covers the phases before it."""
-    dedup = config.dedup
+    dedup, lines = config.dedup, config.dedup.lines
+    by_column = column_of(dedup.keep) if dedup.enabled else None
+    benchmarked = config.decontaminate.paths
     model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
     ruler = diversity.load_ruler().version
     annotate = _hash(
@@ -121,6 +126,9 @@ def hashes(config: Config, shards: Any) -> dict[str, str]:
         gate=GATE_VERSION,
         columns=config.columns.model_dump(exclude={"prefix"}),
         minhash=[dedup.bands, dedup.rows, dedup.ngram, dedup.seed] if dedup.enabled and dedup.near else None,
+        keep=by_column[0] if by_column else None,
+        lines=[lines.unit, lines.min_chars] if dedup.enabled and lines.enabled else None,
+        benchmarks=[config.decontaminate.ngram, benchmarks.checksums(config.decontaminate)] if benchmarked else None,
         model=model,
         min_words=config.detect.min_words if config.detect.enabled else None,
         features=config.signals.features,
@@ -133,14 +141,16 @@ def hashes(config: Config, shards: Any) -> dict[str, str]:
     resolve = _hash(
         annotate=annotate,
         inputs=inputs,
-        dedup=dedup.model_dump(exclude={"memory_mb"}),
+        dedup=dedup.model_dump(exclude={"memory_mb", "preset"}),
+        against=[[run.checksum for run in against], config.against_all],
+        decontaminate=config.decontaminate.model_dump(exclude={"paths"}),
         detect=config.detect.model_dump(),
         reference=profile,
-        exclude_ids=excluded,
+        exclude_ids=[excluded, config.exclude_near],
     )
     weigh = _hash(
         resolve=resolve,
-        mix=config.mix.model_dump(),
+        mix=config.mix.model_dump(mode="json"),
         select=config.select.model_dump(exclude={"floors", "on_floor"}),
         seed=config.run.seed,
     )

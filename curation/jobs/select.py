@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from curation import batch as batches
 from curation import diversity, io, schema
-from curation.jobs import stages
+from curation.dedup import cut_spans
+from curation.jobs import lines, stages
 from curation.jobs.annotate import unpack_schema
 from curation.jobs.decisions import Decided, Decisions
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -57,13 +58,15 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
         return found["counts"]
     input_schema = unpack_schema(signals["schema"])
     prefix = config.columns.prefix
-    ours = {prefix + c.name: c.type for c in schema.ADDED}
-    plain = [field for field in input_schema if field.name not in ours]
+    ours = {prefix + c.name: c.type for c in stages.added_columns(config)}
+    stale = {prefix + c.name for c in (*schema.ADDED, *schema.OPTIONAL)}
+    plain = [field for field in input_schema if field.name not in stale]
     full = pa.schema([*plain, *ours.items()])
     id_column = config.columns.id or ("id" if "id" in input_schema.names else None)
     brief = [name for name in full.names if name == id_column or name in ours]
     wanted = set(context["weigh"]["examples"].get(shard.index, ()))
     decisions = Decisions(job, shard, context["weigh"]["final"])
+    cuts = lines.Spans(job, shard) if lines.wanted(config) == "remove" else None
     tally = _Tally(shard, signals)
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
     format = io.output_format(shard, config.run.format)
@@ -84,10 +87,16 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             decided = decisions.take(rows)
             out = batches.add_columns(batch, decided.columns, prefix)
             keep = decided.columns["filter_reason"].is_null()
-            kept.write(out.filter(keep))
+            text = batch.column(config.columns.text)
+            if cuts is None:
+                kept.write(out.filter(keep))
+            else:
+                # what is excluded stays whole
+                text = cut_spans(text, pc.if_else(keep, cuts.take(rows), None))
+                place = out.schema.get_field_index(config.columns.text)
+                kept.write(out.set_column(place, out.schema.field(place), text).filter(keep))
             if excluded is not None:
                 excluded.write(out.filter(pc.invert(keep)).select(excluded.schema.names))
-            text = batch.column(config.columns.text)
             tally.add(text, rows, decided, wanted)
             if state is not None:
                 state = _measure(state, text, decided)
@@ -146,6 +155,7 @@ class _Tally:
             "undetermined": {},
             "sources": {},
             "examples": {},
+            "contaminated": {},
         }
 
     def add(self, text: pa.Array, rows: np.ndarray, decided: Decided, wanted: set[int]) -> None:
@@ -175,12 +185,29 @@ class _Tally:
                 source["bytes_kept"] += row["bytes_sum"]
             else:
                 source["by_reason"][row["reason"]] = source["by_reason"].get(row["reason"], 0) + row["bytes_count"]
+        if "contaminated_by" in columns:
+            self._contaminated(columns, signals)
         for index in np.flatnonzero(np.isin(rows, list(wanted))) if wanted else ():
             value = text[int(index)].as_py() or ""
             counts["examples"][str(rows[index])] = {
                 "id": signals.column("id")[int(index)].as_py(),
                 "source": signals.column("source")[int(index)].as_py(),
                 "text": value[:EXAMPLE_CHARACTERS],
+            }
+
+    def _contaminated(self, columns: dict[str, pa.Array], signals: pa.RecordBatch) -> None:
+        """Count documents that share a run of words with a benchmark, by its file, and keep the first of each."""
+        found = self.counts["contaminated"]
+        for index in np.flatnonzero(np.asarray(columns["contaminated_by"].is_valid())).tolist():
+            name = columns["contaminated_by"][index].as_py()
+            entry = found.setdefault(name.rpartition(":")[0], {"documents": 0, "example": None})
+            entry["documents"] += 1
+            entry["example"] = entry["example"] or {
+                "id": signals.column("id")[index].as_py(),
+                "source": signals.column("source")[index].as_py(),
+                "benchmark": name,
+                "share": columns["contaminated_share"][index].as_py(),
+                "match": columns["contaminated_match"][index].as_py()[:EXAMPLE_CHARACTERS],
             }
 
 

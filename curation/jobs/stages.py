@@ -8,8 +8,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import io, layout
+from curation import io, layout, schema
+from curation.config import Config
 from curation.plan import Job, Shard
+
+#: documents in a batch of signals or decisions; feature matrices of one stay small
+BATCH = 4096
 
 
 def signals_path(job: Job, shard: Shard) -> str:
@@ -31,7 +35,7 @@ def decisions_path(job: Job, name: str, shard: Shard) -> str:
 def read_signals(job: Job, shard: Shard, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches of some columns of a shard's signals, in row order."""
     with io.open_file(signals_path(job, shard), "rb") as file:
-        yield from pq.ParquetFile(file).iter_batches(16_384, columns=columns, use_threads=False)
+        yield from pq.ParquetFile(file).iter_batches(BATCH, columns=columns, use_threads=False)
 
 
 def read_table(url: str) -> pa.Table:
@@ -69,3 +73,10 @@ def load_profile(url: str) -> Any:
 
     with io.open_file(url, "rb") as file:
         return reference.load(file.read(), url)
+
+
+def added_columns(config: Config) -> list[schema.Column]:
+    """The columns that a run with this configuration adds."""
+    lines = config.dedup.lines
+    spans = config.dedup.enabled and lines.enabled and lines.action == "annotate"
+    return schema.added(spans, bool(config.decontaminate.paths))

@@ -7,7 +7,7 @@ import orjson
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import select, stages
+from curation.jobs import benchmarks, lines, select, stages
 from curation.plan import Job, Shard
 
 TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
@@ -27,6 +27,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     report: dict[str, Any] = {
         "documents": documents,
         "duplicates": _duplicates(job, clusters, counts),
+        "contamination": _contamination(job, counts),
         "synthetic": _synthetic(job, weights, counts),
         "diversity": _diversity(job),
         "variance": weights["mix"].get("variance") or {"reason": "nothing was balanced, so there is no mix to compare"},
@@ -106,13 +107,41 @@ def _duplicates(job: Job, clusters: dict[str, Any], counts: list[dict[str, Any]]
         for shard, found in zip(job.shards, counts, strict=True)
         for row, text in found["examples"].items()
     }
-    keys = ("clusters", "removed", "by_source", "by_reason", "similarity")
+    keys = ("clusters", "removed", "by_source", "by_reason", "similarity", "curves", "against", "split_buckets")
+
+    def member(row: Any) -> dict[str, Any]:
+        return row if isinstance(row, dict) else texts[row]
+
     return {
         **{key: clusters[key] for key in keys},
+        "action": job.config.dedup.action,
         "examples": [
-            {**e, "survivor": texts[e["survivor"]], "duplicate": texts[e["duplicate"]]} for e in clusters["examples"]
+            {**e, "survivor": member(e["survivor"]), "duplicate": texts[e["duplicate"]]} for e in clusters["examples"]
         ],
-        "largest": [{**c, "survivor": texts[c["survivor"]]} for c in clusters["largest"]],
+        "largest": [{**c, "survivor": member(c["survivor"])} for c in clusters["largest"]],
+        "lines": lines.summary(job),
+    }
+
+
+def _contamination(job: Job, counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Documents that share a run of words with benchmark text, by benchmark file, with an example of each."""
+    settings = job.config.decontaminate
+    if not settings.paths:
+        return {"reason": "documents were not compared with benchmarks (decontaminate.paths)"}
+    index = benchmarks.load(settings)
+    found: dict[str, dict[str, Any]] = {}
+    for shard in counts:
+        for name, entry in sorted(shard["contaminated"].items()):
+            mine = found.setdefault(name, {"documents": 0, "example": entry["example"]})
+            mine["documents"] += entry["documents"]
+    return {
+        "action": settings.action,
+        "ngram": settings.ngram,
+        "overlap": settings.overlap,
+        "benchmarks": len(index.names),
+        "too_short": index.short,
+        "documents": sum(entry["documents"] for entry in found.values()),
+        "by_benchmark": dict(sorted(found.items())),
     }
 
 
@@ -193,7 +222,7 @@ def _mixing(
         "budget": _budget(job, weights, counts),
         "warnings": list(mix.get("warnings", [])),
     }
-    if how == "none":
+    if how == "none" and not weights["weighs_clusters"]:
         return {**result, "reason": "documents were not weighed: there is no reference, or mix.mode is none"}
     result["ess"] = {"documents": mix.get("ess_share")}
     if "groups" in mix:

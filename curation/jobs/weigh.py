@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import io, schema, synthetic
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import resolve, stages
+from curation.jobs import leaving, lines, resolve, stages
 from curation.jobs.decisions import Final
+from curation.jobs.leaving import Documents
 from curation.jobs.variance import variance
 from curation.mixing import balance, gate, sampling
 from curation.mixing import report as mix_report
@@ -31,23 +31,7 @@ _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FIXED = 1 << 20
 LEAST_COVERAGE = 0.5  # of the crawl by the reference, below which its anchors say nothing about the crawl
 EDGES = np.linspace(-8, 8, 65)  # of the histograms of scores
-_COLUMNS = [
-    *("row", "id", "source", "group", "lang", "gate", "bytes", "word_count", "tokens", "date"),
-    *("logit", "logit_check", "row_hash"),
-]
 _FEATURES = ["core", "words", "bins", "style"]
-
-
-@dataclass(frozen=True)
-class Documents:
-    """A batch of signals with what was decided about it so far."""
-
-    signals: pa.RecordBatch
-    p: pa.Array
-    label: np.ndarray
-    why: np.ndarray  # code of the reason of an undetermined label
-    reason: pa.Array  # why the document leaves, or null
-    size: np.ndarray  # documents it stands for; 0 when it leaves
 
 
 def steps(job: Job) -> list[Step]:
@@ -64,7 +48,8 @@ def steps(job: Job) -> list[Step]:
         passes = job.config.mix.passes
     else:
         found += [Step("solve", "weigh", finish=_start)]
-        passes = _CAP_PASSES if how in ("soft", "cluster") or job.config.mix.multipliers else 1
+        capped = how in ("soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
+        passes = _CAP_PASSES if capped else 1
     for number in range(1, passes):
         found.append(Step(f"pass {number}", "weigh", work=_sums, merge=balance.merge, finish=_Newton(number)))
     found += [
@@ -105,21 +90,8 @@ def _summary(job: Job) -> dict[str, Any] | None:
 
 def documents(job: Job, shard: Shard, context: Context) -> Iterator[Documents]:
     """The documents of a shard in batches, with p, label and the reason of those that leave."""
-    how = mode(job)
-    columns = [*_COLUMNS, *(_FEATURES if how == "balance" else [])]
-    clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()
-    rows, gone = clusters.column("row").to_numpy(), resolve.Gone(job)
-    for batch in stages.read_signals(job, shard, columns):
-        p, label, why = resolve.labels(job, batch, context)
-        reason = gone.reasons(shard, batch, label)
-        at = np.searchsorted(rows, batch.column("row").to_numpy())
-        at[at == len(rows)] = 0
-        inside = rows[at] == batch.column("row").to_numpy() if len(rows) else np.zeros(len(at), bool)
-        mine = clusters.take(pa.array(at, mask=~inside))
-        reason = pc.coalesce(reason, mine.column("reason").combine_chunks())
-        size = pc.fill_null(mine.column("cluster_size").combine_chunks(), 1).to_numpy()
-        size = np.where(reason.is_null().to_numpy(zero_copy_only=False), size, 0)
-        yield Documents(batch, pa.array(p, pa.float32(), mask=np.isnan(p)), label, why, reason, size)
+    columns = _FEATURES if mode(job) == "balance" else []
+    return leaving.documents(job, shard, context, columns, emptied=lines.wanted(job.config) == "remove")
 
 
 def _kappa(job: Job, context: Context) -> float:
@@ -130,6 +102,15 @@ def _kappa(job: Job, context: Context) -> float:
     return job.config.mix.kappa if (found["calibration"].anchors > 0).any() else 0.0
 
 
+def _shared(job: Job) -> bool:
+    """Do duplicates stay and share the weight of their cluster?"""
+    return job.config.dedup.enabled and job.config.dedup.action == "keep"
+
+
+def _weighs_clusters(job: Job) -> bool:
+    return _shared(job) or bool(job.config.mix.rehydration)
+
+
 def _base(job: Job, item: Documents, context: Context) -> Base:
     mix = job.config.mix
     return base_measure(
@@ -138,8 +119,10 @@ def _base(job: Job, item: Documents, context: Context) -> Base:
         item.size,
         context["base"],
         kappa=_kappa(job, context),
-        gamma=mix.gamma if mode(job) in ("balance", "cluster") else 0.0,
+        gamma=mix.gamma if mode(job) in ("balance", "cluster") or _shared(job) else 0.0,
         multipliers=mix.multipliers,
+        rehydration=mix.rehydration,
+        shared=_shared(job),
     )
 
 
@@ -403,7 +386,9 @@ def _grid(job: Job, shard: Shard, context: Context, progress: Progress) -> np.nd
     weights = pq.ParquetFile(io.open_file(stages.decisions_path(job, "weights", shard)))
     signals = stages.read_signals(job, shard, ["id", "tokens"])
     with weights:
-        for batch, mine in zip(signals, weights.iter_batches(16_384, columns=["weight"], use_threads=False), strict=True):
+        for batch, mine in zip(
+            signals, weights.iter_batches(stages.BATCH, columns=["weight"], use_threads=False), strict=True
+        ):
             size = batch.column("tokens").to_numpy() if config.select.tokens else np.ones(batch.num_rows, np.int64)
             sums += sampling.grid_sums(
                 mine.column("weight").to_numpy() * scale,
@@ -456,6 +441,7 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
         {
             "hash": job.hashes["weigh"],
             "mode": mode(job),
+            "weighs_clusters": _weighs_clusters(job),
             "kept": totals["kept"],
             "tokens": totals["tokens"],
             "final": final._asdict(),
@@ -510,5 +496,7 @@ def _load(job: Job, _: Any, context: Context) -> dict[str, Any]:
     wanted: dict[int, list[int]] = {}
     rows = [row for example in clusters["examples"] for row in (example["survivor"], example["duplicate"])]
     for row in [*rows, *(cluster["survivor"] for cluster in clusters["largest"])]:
+        if isinstance(row, dict):  # of an earlier run, whose text is not read
+            continue
         wanted.setdefault(row >> ROW_BITS, []).append(row & ((1 << ROW_BITS) - 1))
     return {"final": Final(**found["final"]), "examples": wanted}

@@ -37,16 +37,17 @@ def _merged(step: Step, job: Job, context: Context, pool: ThreadPoolExecutor, ob
     if work is None:
         return None
     memory = job.config.dedup.memory_mb * 2**20
+    shards = step.shards(job)
     with Partitions(memory) as partitions:
 
         def one(index: int) -> Any:
-            result = work(job, job.shards[index], context, observer.advance)
+            result = work(job, shards[index], context, observer.advance)
             if step.group is None:
                 return result
             partitions.add(result)
             return None
 
-        results = _all(pool, one, range(len(job.shards)))
+        results = _all(pool, one, range(len(shards)))
         if step.group is not None:
             group = step.group
             results = _all(pool, lambda p: group(job, p, partitions.chunks(p)), partitions.numbers())

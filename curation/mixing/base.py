@@ -59,10 +59,14 @@ def base_measure(
     kappa: float = 1.0,
     gamma: float = 0.0,
     multipliers: Mapping[str, float] | None = None,
+    rehydration: Mapping[int, float] | None = None,
+    shared: bool = False,
 ) -> Base:
     """The base measure of a batch.
 
     p as in `human_sums`; cluster_size int64[docs], 0 for documents that are not kept; sums over all documents.
+    rehydration: the factor of a cluster by least size, in place of size ^ gamma (Penedo et al. 2025, FineWeb2: upsample
+    by how often a text was found). shared: all members of a cluster are kept, and share its factor: size ^ (gamma - 1).
     """
     raw, judged = _raw(p, kappa)
     codes, names = _strata(signals)
@@ -70,12 +74,22 @@ def base_measure(
     factor = np.ones(len(raw))
     factor[judged] = np.maximum(raw[judged] / mean[codes[judged]], FACTOR_FLOOR)
     size = np.asarray(cluster_size, np.float64)
-    plain = np.where(size > 0, np.maximum(size, 1.0) ** gamma, 0.0)
+    factors = _by_size(size, rehydration) if rehydration else np.maximum(size, 1.0) ** gamma
+    if shared:
+        factors = factors / np.maximum(size, 1.0)
+    plain = np.where(size > 0, factors, 0.0)
     if multipliers:
         sources = signals.column("source").to_pylist()
         plain *= np.array([float(multipliers.get(source or "", 1.0)) for source in sources])
     plain = np.clip(plain, 0.0, LARGEST)
     return Base(np.clip(plain * factor, 0.0, LARGEST), plain)
+
+
+def _by_size(size: np.ndarray, table: Mapping[int, float]) -> np.ndarray:
+    """The factor of the largest size in the table that is not above each size; 1 below the smallest."""
+    least = np.array(sorted(table), np.float64)
+    factors = np.array([1.0, *(table[key] for key in sorted(table))])
+    return factors[np.searchsorted(least, size, side="right")]
 
 
 def _mean(sums: tuple[int, int]) -> float:

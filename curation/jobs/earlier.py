@@ -1,0 +1,111 @@
+"""Earlier runs as an index: their signals stand for their documents, whose text is not read again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from curation import io
+from curation.config import Config, ConfigError, load
+from curation.dedup.shuffle import ROW_BITS
+from curation.jobs import stages
+from curation.jobs.decisions import Decisions, Final
+from curation.plan import Job, Shard
+from curation.schema import SIGNALS_VERSION
+from curation.text import TOKENISER
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A finished run: its own job, with shards numbered after those of the runs before it, and what select needs."""
+
+    job: Job
+    final: Final
+    documents: int
+    checksum: str
+
+
+def runs(config: Config, first: int) -> tuple[Earlier, ...]:
+    """The runs that `against` names; their shards are numbered from `first`.
+
+    Raises ConfigError for a folder that holds no finished run, and for signals that cannot be compared with those of
+    this configuration, naming the difference.
+    """
+    found: list[Earlier] = []
+    for url in config.against:
+        found.append(_run(config, url, first + sum(len(run.job.shards) for run in found)))
+    return tuple(found)
+
+
+def _run(config: Config, url: str, first: int) -> Earlier:
+    output = url.rstrip("/")
+    if output == config.output.rstrip("/"):
+        raise ConfigError(f"against: {url} is the output folder of this run; name an earlier run")
+    manifest = io.read_manifest(output)
+    weights = stages.read_json(f"{output}/decisions/weights.json")
+    if manifest is None or weights is None:
+        missing = "manifest.json" if manifest is None else "decisions/weights.json"
+        raise ConfigError(f"against: {url} holds no finished run: there is no {missing} in it")
+    theirs = load(None, manifest["config"]).model_copy(update={"output": output})
+    _check_comparable(config, theirs, manifest["versions"], url)
+    shards = tuple(
+        Shard(first + number, entry["url"], entry["source"], entry["relative"], entry["trust"])
+        for number, entry in enumerate(manifest["inputs"])
+    )
+    job = Job(theirs, shards, manifest["hashes"])
+    for shard in shards:
+        if not io.exists(stages.signals_path(job, shard)):
+            raise ConfigError(f"against: {url} lacks the signals of {shard.source}/{shard.relative}; run it again")
+    checksum = io.checksum(f"{output}/manifest.json")
+    return Earlier(job, Final(**weights["final"]), int(manifest["documents"]["read"]), checksum)
+
+
+def _check_comparable(config: Config, theirs: Config, versions: dict[str, str], url: str) -> None:
+    def differs(what: str, there: object, here: object) -> ConfigError:
+        return ConfigError(
+            f"against: the signals of {url} cannot be compared with those of this run: {what} is {there} there and "
+            f"{here} here; run one of them again with the other's setting"
+        )
+
+    for name, here in (("signals", SIGNALS_VERSION), ("tokeniser", TOKENISER)):
+        if versions.get(name) != here:
+            raise differs(f"the version of the {name}", versions.get(name), here)
+    if config.dedup.near:
+        if not (theirs.dedup.enabled and theirs.dedup.near):
+            raise differs("dedup.near", "off", "on")
+        for key in ("bands", "rows", "ngram", "seed"):
+            if getattr(theirs.dedup, key) != getattr(config.dedup, key):
+                raise differs(f"dedup.{key}", getattr(theirs.dedup, key), getattr(config.dedup, key))
+    if config.dedup.url and theirs.columns.url is None:
+        raise differs("dedup.url", "without columns.url", "on")
+
+
+def shards(job: Job) -> tuple[Shard, ...]:
+    """The job's own shards, and after them those of the earlier runs, which are only read."""
+    return (*job.shards, *(shard for run in job.earlier for shard in run.job.shards))
+
+
+def is_earlier(job: Job, shard: Shard) -> bool:
+    """Does the shard belong to an earlier run?"""
+    return shard.index >= len(job.shards)
+
+
+def first_row(job: Job) -> int:
+    """The job row from which rows belong to earlier runs."""
+    return len(job.shards) << ROW_BITS
+
+
+def read(job: Job, shard: Shard, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Signals of a shard of an earlier run with public ids: what the run kept, or everything with text."""
+    run = next(run for run in job.earlier if run.job.shards[0].index <= shard.index <= run.job.shards[-1].index)
+    decisions = Decisions(run.job, shard, run.final)
+    for batch in stages.read_signals(run.job, shard, list(dict.fromkeys([*columns, "row", "id", "bytes"]))):
+        decided = decisions.take(batch.column("row").to_numpy())
+        if job.config.against_all:
+            wanted = batch.column("bytes").to_numpy() > 0
+        else:
+            wanted = decided.columns["filter_reason"].is_null().to_numpy(zero_copy_only=False)
+        ids = decided.ids.cast(pa.string())
+        batch = batch.set_column(batch.schema.get_field_index("id"), "id", ids)
+        yield batch.select(columns).filter(pa.array(np.asarray(wanted, bool)))
