@@ -1,17 +1,16 @@
 """Annotate and DetectSynthetic: the functions of the same names on every batch of a PCollection."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from curation import io, synthetic
+from curation import synthetic
 from curation.annotate import Settings, annotate
 from curation.beam.batches import column_name, displayed, per_batch
-from curation.diversity import reference as profiles
+from curation.jobs.stages import load_profile
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,7 +50,7 @@ class Annotate(beam.PTransform):
             synthetic.load_model(self.model)
 
     def expand(self, batches: beam.PCollection) -> Any:
-        names = Settings.__dataclass_fields__.keys() - {"measure", "added"}
+        names = Settings.__dataclass_fields__.keys() & self.__dataclass_fields__.keys()
         settings = Settings(**{name: getattr(self, name) for name in names}, measure=False)
         return per_batch(batches, _Signals(settings), name="annotate", with_errors=self.with_errors)
 
@@ -107,15 +106,8 @@ class DetectSynthetic(beam.PTransform):
 def _calibration(transform: DetectSynthetic) -> synthetic.Calibration:
     known = transform.anchors if transform.anchors is not None else synthetic.empty_anchors()
     if transform.reference is not None:
-        known = synthetic.merge(known, load_anchors(transform.reference))
+        known = synthetic.merge(known, synthetic.from_arrays(load_profile(transform.reference).anchors))
     return synthetic.calibrate(known, synthetic.load_model(transform.model), transform.fpr)
-
-
-@lru_cache(maxsize=4)
-def load_anchors(url: str) -> synthetic.Anchors:
-    """The human anchors in a reference profile. Raises ProfileError for a file that is none."""
-    with io.open_file(url, "rb") as file:
-        return synthetic.from_arrays(profiles.load(file.read(), url).anchors)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
-from hosts.world import KEPT, batches, keep, rows, table, write
 
 from curation import ConfigError, curate
 from curation import beam as curation_beam
+from hosts.world import KEPT, batches, keep, rows, table, write
 
 
 def checksums(folder):

@@ -1,0 +1,94 @@
+"""DetectSynthetic: the labels of `detect_synthetic` in the metadata of documents."""
+
+import contextlib
+
+import pyarrow as pa
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.writers.disk_base import DiskWriter
+from datatrove.utils.typeshelper import StatHints
+
+from curation import synthetic
+from curation.datatrove.documents import check_batch, in_batches, texts
+from curation.jobs.stages import load_profile
+
+ADDED = ("p_synthetic", "synthetic_label", "synthetic_reason")
+
+
+class DetectSynthetic(PipelineStep):
+    """Adds p_synthetic, synthetic_label and synthetic_reason to the metadata of every document, in order.
+
+    source: key of the metadata that names a document's stratum. reference: path of a reference profile whose human
+    anchors calibrate the labels; without it they use the model's own thresholds. exclude: drop documents labelled
+    synthetic (the default drops nothing); they go to `exclusion_writer` with filter_reason `synthetic`. The remaining
+    arguments are those of `detect_synthetic`. Raises ValueError or OSError at once for a model, a reference or a rate
+    that cannot be used.
+    """
+
+    name = "Detect synthetic text"
+    type = "FILTER"
+
+    def __init__(
+        self,
+        *,
+        source: str | None = None,
+        reference: str | None = None,
+        fpr: float = 0.01,
+        model: str = "shipped",
+        min_words: int = synthetic.MIN_WORDS,
+        label_words: int = 150,
+        exclude: bool = False,
+        exclusion_writer: DiskWriter | None = None,
+        batch_mb: float = 4.0,
+    ) -> None:
+        super().__init__()
+        check_batch(batch_mb)
+        if exclusion_writer is not None and not exclude:
+            raise ValueError("an exclusion_writer gets nothing unless exclude=True")
+        self.source, self.reference, self.fpr, self.model = source, reference, fpr, model
+        self.min_words, self.label_words = min_words, label_words
+        self.exclude, self.exclusion_writer, self.batch_mb = exclude, exclusion_writer, batch_mb
+        self._calibrate()
+
+    def _calibrate(self) -> synthetic.Calibration:
+        """Made anew in every task, so that only plain values are pickled."""
+        anchors = synthetic.empty_anchors()
+        if self.reference is not None:
+            anchors = synthetic.from_arrays(load_profile(self.reference).anchors)
+        return synthetic.calibrate(anchors, synthetic.load_model(self.model), self.fpr)
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
+        """Yield the documents with their labels, without those that are excluded."""
+        calibration = self._calibrate()
+        with self.exclusion_writer or contextlib.nullcontext() as writer:
+            for documents in in_batches(data, self.batch_mb):
+                with self.track_time("batch"):
+                    self._label(documents, calibration)
+                for document in documents:
+                    label = document.metadata["synthetic_label"]
+                    self.stat_update(StatHints.total, f"label_{label}")
+                    if self.exclude and label == "synthetic":
+                        self.stat_update(StatHints.dropped, "dropped_synthetic")
+                        if writer is not None:
+                            document.metadata["filter_reason"] = "synthetic"
+                            writer.write(document, rank)
+                    else:
+                        self.stat_update(StatHints.forwarded)
+                        self.update_doc_stats(document)
+                        yield document
+
+    def _label(self, documents: list[Document], calibration: synthetic.Calibration) -> None:
+        columns = {"text": texts(documents)}
+        if self.source is not None:
+            names = [document.metadata.get(self.source) for document in documents]
+            columns["source"] = pa.array([None if name is None else str(name) for name in names], pa.string())
+        found = synthetic.detect_synthetic(
+            pa.table(columns),
+            source="source" if self.source is not None else None,
+            calibration=calibration,
+            model=self.model,
+            min_words=self.min_words,
+            label_words=self.label_words,
+        )
+        for document, added in zip(documents, found.select(ADDED).to_pylist(), strict=True):
+            document.metadata.update(added)
