@@ -14,11 +14,9 @@ import pyarrow as pa
 
 from curation import schema
 from curation.kernels import moments
+from curation.kernels.design import design_kernel, held_out_kernel
 from curation.kernels.features import CORE_NAMES, STYLE_NAMES
 
-CLIP = 6.5  # standardised scalars: their products stay below the limit of every feature
-TAIL_MEAN_SQUARE = 2.0  # a document whose mean squared scalar is beyond this is in the tail
-TAIL_SINGLE = 3.0  # so is one with a single scalar beyond this
 SD_FLOOR_SHARE = 2e-4  # without a floor, near-constant shares blow up any second moment
 SD_FLOOR_SCALAR = 1e-4
 
@@ -127,51 +125,43 @@ def design_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
     of a logit is centred, so a document without a score neither helps nor hinders that balance. A document without
     counted n-grams has mean shares. Raises ValueError when a column is missing or has the wrong width.
     """
-    z = _standardise(_raw(signals), standard)
-    core = moments_grid(np.clip(z[:, _CORE], -CLIP, CLIP))
-    live = standard.sd[_CORE] > 0
-    logit = np.clip(z[:, _LOGIT], -CLIP, CLIP)
-    scored = ~signals.column("logit").is_null().to_numpy(zero_copy_only=False)
-    scored &= np.isfinite(signals.column("logit").fill_null(0).to_numpy(zero_copy_only=False))
-    scored &= bool(standard.sd[_LOGIT][0] > 0)
-    matrix = np.empty((len(z), FEATURES))
-    matrix[:, CORE_COLUMNS] = core
-    at = schema.CORE
-    np.multiply(core[:, _PAIRS[0]], core[:, _PAIRS[1]], out=matrix[:, at : at + len(_PAIRS[0])])
-    at += len(_PAIRS[0])
-    matrix[:, at : at + schema.WORDS] = z[:, _WORDS]
-    at += schema.WORDS
-    matrix[:, at : at + schema.BINS_BALANCED] = z[:, _BINS][:, : schema.BINS_BALANCED]
-    at += schema.BINS_BALANCED
-    matrix[:, at] = logit[:, 0]
-    matrix[:, at + 1] = np.where(scored, logit[:, 0] ** 2 - 1.0, 0.0)
-    matrix[:, at + 2] = (core**2).sum(1) > TAIL_MEAN_SQUARE * max(int(live.sum()), 1)
-    matrix[:, at + 3] = (np.abs(core) > TAIL_SINGLE).any(1)
-    return moments_grid(matrix)
+    scale = _scale(standard)
+    used = np.r_[_CORE, _WORDS, _BINS, _LOGIT]
+    matrix = np.empty((signals.num_rows, FEATURES))
+    design_kernel(
+        _columns(signals, "core", schema.CORE, np.nan),
+        _columns(signals, "words", schema.WORDS, 0),
+        _columns(signals, "bins", schema.BINS, 0),
+        schema.BINS_BALANCED,
+        signals.column("logit").cast(pa.float64()).to_numpy(zero_copy_only=False),
+        standard.mean[used],
+        scale[used],
+        int((standard.sd[_CORE] > 0).sum()),
+        matrix,
+    )
+    return matrix
 
 
 def held_out_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
     """float64[docs, HELD_OUT]: features that no weight is ever fitted to, standardised and on the same grid."""
-    z = _standardise(_raw(signals), standard)
-    bins = z[:, _BINS][:, schema.BINS_BALANCED :]
-    return moments_grid(np.concatenate([bins, z[:, _STYLE][:, _HELD_OUT_COLUMNS]], axis=1))
+    scale = _scale(standard)
+    matrix = np.empty((signals.num_rows, HELD_OUT))
+    held_out_kernel(
+        _columns(signals, "style", schema.STYLE, 0),
+        np.array(_HELD_OUT_COLUMNS),
+        _columns(signals, "bins", schema.BINS, 0),
+        schema.BINS_BALANCED,
+        standard.mean[_BINS],
+        scale[_BINS],
+        standard.mean[_STYLE],
+        scale[_STYLE],
+        matrix,
+    )
+    return matrix
 
 
-def moments_grid(values: np.ndarray) -> np.ndarray:
-    """`values` clipped to the limit of a feature and rounded to 2^-10, in place where it can be."""
-    np.clip(values, -moments.LIMIT, moments.LIMIT, out=values)
-    values *= 1 << moments.GRID
-    np.rint(values, out=values)
-    values /= 1 << moments.GRID
-    return values
-
-
-def _standardise(raw: np.ndarray, standard: Standard) -> np.ndarray:
-    scale = np.divide(1.0, standard.sd, out=np.zeros(RAW), where=standard.sd > 0)
-    raw -= standard.mean
-    raw *= scale
-    np.nan_to_num(raw, copy=False, nan=0.0, posinf=moments.LIMIT, neginf=-moments.LIMIT)
-    return raw
+def _scale(standard: Standard) -> np.ndarray:
+    return np.divide(1.0, standard.sd, out=np.zeros(RAW), where=standard.sd > 0)
 
 
 def _raw(signals: pa.RecordBatch) -> np.ndarray:
@@ -194,6 +184,11 @@ def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
 
     Raises ValueError that names the column when it is missing or not `width` wide.
     """
+    return _columns(signals, name, width, np.nan).astype(np.float64)
+
+
+def _columns(signals: pa.RecordBatch, name: str, width: int, missing: float) -> np.ndarray:
+    """A fixed-size list column of signals as numbers[docs, width] of its own type where no row is null."""
     index = signals.schema.get_field_index(name)
     if index < 0:
         raise ValueError(
@@ -203,8 +198,11 @@ def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
     if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != width:
         raise ValueError(f"signals column {name!r} has type {column.type}, expected lists of {width}")
     values = column.values.slice(column.offset * width, len(column) * width)
-    out = values.cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(len(column), width)
-    if column.null_count:
-        out = out.copy()
-        out[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    out = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    if not column.null_count:
+        return out
+    if np.isnan(missing):
+        out = out.astype(np.float64 if out.dtype.kind != "f" else out.dtype)
+    out = out.copy()
+    out[column.is_null().to_numpy(zero_copy_only=False)] = missing
     return out
