@@ -1,0 +1,25 @@
+"""The whole job on this machine: local_curate.py --input 'crawl/*.parquet' --output out [--reference human.profile]"""
+
+import argparse
+
+import curation
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--input", required=True, help="files, folder or glob; any fsspec URL")
+    parser.add_argument("--output", required=True, help="folder to write to; any fsspec URL")
+    parser.add_argument("--reference", help="reference profile to which the mix is balanced")
+    parser.add_argument("--documents", type=int, help="budget of the mix")
+    args = parser.parse_args(argv)
+    report = curation.curate(
+        inputs=[{"path": args.input}],
+        output=args.output,
+        reference=args.reference,
+        select={"documents": args.documents},
+    )
+    print(report["documents"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The scripts in pipelines/ run as they stand."""
+
+import gzip
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from hosts.world import table, write
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+
+
+def main(name):
+    return runpy.run_path(str(PIPELINES / name))["main"]
+
+
+def kept(folder):
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*.parquet"))}
+
+
+@pytest.mark.engines
+def test_every_host_curates_alike(tmp_path, capsys):
+    folder = write(tmp_path / "in", 2)
+    main("local_curate.py")(["--input", folder, "--output", str(tmp_path / "local")])
+    documents = capsys.readouterr().out.splitlines()[-1]
+    main("beam_curate.py")(["--input", folder, "--output", str(tmp_path / "beam")])
+    assert capsys.readouterr().out.splitlines()[-1] == documents
+    arguments = ["--input", folder, "--output", str(tmp_path / "trove"), "--logs", str(tmp_path / "logs")]
+    main("datatrove_curate.py")(arguments)
+    expected = kept(tmp_path / "local/kept")
+    assert len(expected) == 2
+    assert kept(tmp_path / "beam/kept") == kept(tmp_path / "trove/kept") == expected
+
+
+def test_beam_detect(tmp_path, capsys):
+    folder = write(tmp_path / "in", 2)
+    main("beam_detect.py")(["--input", folder, "--output", str(tmp_path / "out"), "--files", "2"])
+    found = pq.read_table(tmp_path / "out")
+    assert found.num_rows == table().num_rows
+    assert "synthetic_label" in found.column_names
+    assert "'value'" in capsys.readouterr().out
+
+
+def test_datatrove_detect(tmp_path):
+    folder = write(tmp_path / "in", 2)
+    main("datatrove_detect.py")(["--input", folder, "--output", str(tmp_path / "out"), "--tasks", "1"])
+    written = sorted((tmp_path / "out/documents").iterdir())
+    found = [json.loads(line) for file in written for line in gzip.decompress(file.read_bytes()).splitlines()]
+    with_text = sum(bool(text) for text in table().column("text").to_pylist())
+    assert len(found) == with_text
+    assert all("synthetic_label" in document for document in found)
+    measured = json.loads((tmp_path / "out/diversity.json").read_text())
+    assert measured["documents"]["value"] == with_text
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("script", sorted(PIPELINES.glob("*.py")), ids=lambda path: path.name)
+def test_scripts_explain_themselves(script):
+    shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--input" in shown and "--output" in shown
