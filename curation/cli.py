@@ -41,6 +41,10 @@ Inputs = Annotated[
 ]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="DIR", help="where to write")]
 Reference = Annotated[str | None, typer.Option("--reference", metavar="PROFILE", help="a reference profile")]
+Against = Annotated[
+    list[str] | None,
+    typer.Option("--against", metavar="OUT", help="output of an earlier run whose documents must not come again"),
+]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", "-s", metavar="KEY.PATH=VALUE", help="any key of the configuration")
 ]
@@ -57,6 +61,7 @@ def _add_verb(verb: str, text: str) -> None:
         inputs: Inputs = None,
         output: Output = None,
         reference: Reference = None,
+        against: Against = None,
         sets: Sets = None,
         runner: Runner = None,
         quiet: Quiet = False,
@@ -69,6 +74,8 @@ def _add_verb(verb: str, text: str) -> None:
             values["output"] = output
         if reference:
             values["reference"] = reference
+        if against:
+            values["against"] = against
         if runner:
             values["run"] = {"runner": runner}
 
@@ -171,7 +178,7 @@ def _known_options(options: list[str], config: "Config") -> None:
     from curation.config import ConfigError, nearest
 
     if options and config.run.runner == "local":
-        ours = ["--input", "--output", "--reference", "--set", "--runner", "--quiet", "--help"]
+        ours = ["--input", "--output", "--reference", "--against", "--set", "--runner", "--quiet", "--help"]
         unknown = options[0].partition("=")[0]
         raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}")
 

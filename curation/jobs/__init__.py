@@ -73,7 +73,8 @@ def run(config: Config, *, options: Sequence[str] = (), quiet: bool = False) -> 
         floor = report["mixing"]["floors"][source]
         print(
             f"curation: FLOOR MISSED: {floor['kept']:.1%} of source {source!r} was kept, select.floors asks for "
-            f"{floor['floor']:.1%}",
+            f"{floor['floor']:.1%}: {floor['missing']:,} documents too few, which left as "
+            + ", ".join(f"{reason} {count:,}" for reason, count in floor["by_reason"].items()),
             file=sys.stderr,
         )
     return 1 if missed and config.select.on_floor == "fail" else 0

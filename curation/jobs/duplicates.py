@@ -209,6 +209,8 @@ def _describe(job: Job, candidates: pa.Table, clusters: pa.Table) -> dict[str, A
         "clusters": len(sizes),
         "removed": len(removed),
         "candidates": len(candidates),
+        # of the candidates, since only they are ranked
+        "without_keep_key": _null_keys(job, candidates),
         "against": _against(job, removed, survivors),
         **{key: value for key, value in counted.items() if key != "candidate_pairs"},
         "by_source": _counts(removed.column("source")),
@@ -257,6 +259,14 @@ def _against(job: Job, removed: pa.Table, survivors: pa.Table) -> int:
     """Documents that left for one of an earlier run."""
     given = survivors.filter(pc.greater_equal(survivors.column("job_row"), earlier.first_row(job)))
     return int(pc.sum(pc.is_in(removed.column("cluster_id"), value_set=given.column("cluster_id"))).as_py() or 0)
+
+
+def _null_keys(job: Job, candidates: pa.Table) -> int:
+    """Candidates of this run without a value in the column that `dedup.keep` names."""
+    if "keep_key" not in candidates.schema.names:
+        return 0
+    own = pc.less(candidates.column("job_row"), earlier.first_row(job))
+    return int(pc.sum(pc.and_(own, candidates.column("keep_key").is_null())).as_py() or 0)
 
 
 def _curves(pairs: np.ndarray, merged: np.ndarray) -> dict[str, list[float]]:

@@ -1,5 +1,6 @@
 """After the last phase: check that every record is accounted for, and write the report and the manifest."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -12,6 +13,9 @@ from curation.plan import Job, Shard
 
 TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
 REFERENCE_BLOCKS = 12  # enough to tell how far blocks of human text stray
+
+
+MUCH_REMOVED = 0.5  # share of a source that leaves as duplicates, above which a run says so loudly
 
 
 def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
             "hashes": dict(job.hashes),
             "versions": io.versions(),
             "stages": run_stages,
-            "warnings": _warnings(clusters),
+            "warnings": _warnings(job, clusters, documents),
         },
     }
     manifest = io.build_manifest(
@@ -209,7 +213,13 @@ def _mixing(
     for source, floor in sorted(select_config.floors.items()):
         entry = documents["by_source"].get(source)
         kept = entry["kept"] / entry["read"] if entry and entry["read"] else 0.0
-        floors[source] = {"floor": floor, "kept": kept, "met": kept >= floor}
+        floors[source] = {
+            "floor": floor,
+            "kept": kept,
+            "met": kept >= floor,
+            "missing": max(0, math.ceil(floor * entry["read"] - 1e-9) - entry["kept"]) if entry else 0,
+            "by_reason": entry["by_reason"] if entry else {},
+        }
     before = {source: v["documents"] for source, v in weights["sources"].items()}
     total, mass = sum(before.values()), sum(v["weight"] for v in weights["sources"].values())
     result: dict[str, Any] = {
@@ -268,8 +278,20 @@ def _budget(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) -> 
     }
 
 
-def _warnings(clusters: dict[str, Any]) -> list[str]:
+def _warnings(job: Job, clusters: dict[str, Any], documents: dict[str, Any]) -> list[str]:
     found = []
+    for source, removed in clusters["by_source"].items():
+        read = documents["by_source"].get(source, {}).get("read", 0)
+        if removed > MUCH_REMOVED * read and job.config.dedup.action == "remove":
+            found.append(
+                f"DUPLICATES ARE {removed / read:.0%} OF SOURCE {source!r} ({removed:,} of {read:,} documents): look "
+                "at the examples; select.floors with select.on_floor fail stops a run that loses too much"
+            )
+    if clusters["without_keep_key"]:
+        found.append(
+            f"{clusters['without_keep_key']:,} of {clusters['candidates']:,} candidates have no value in the column "
+            f"that dedup.keep {job.config.dedup.keep} names; another document of their cluster is kept before them"
+        )
     if clusters["repeated_ids"]:
         found.append(
             f"{clusters['repeated_ids']:,} documents have an id that another has too; they are known as id#rowhash"
