@@ -84,8 +84,8 @@ def overlaps(tokens: Tokens, benchmarks: Benchmarks) -> Overlap:
     key = np.minimum(np.searchsorted(benchmarks.keys, hashes), len(benchmarks.keys) - 1)
     real = benchmarks.keys[key] == hashes
     key, document, position = key[real], document[real], position[real]
-    bounds = np.searchsorted(document, np.unique(document))
-    for first, last in zip(bounds.tolist(), [*bounds.tolist()[1:], len(document)], strict=True):
+    bounds = [*np.searchsorted(document, np.unique(document)).tolist(), len(document)]
+    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
         best, value = _best(benchmarks, np.unique(key[first:last]))
         d = int(document[first])
         share[d], names[d] = value, benchmarks.names[best]
