@@ -40,3 +40,33 @@ def fit_kernel(
             gradient = step + penalty * weights[j]
             squares[j] += gradient * gradient
             weights[j] -= rate * gradient / np.sqrt(squares[j] + 1e-6)
+
+
+@njit(nogil=True, cache=True)
+def predict_kernel(buckets, ends, order, weights, bias, scores):
+    """Scores float32 of the documents in `order`, filled in that order; arguments as `fit_kernel`."""
+    for i in range(len(order)):
+        a, b = ends[order[i]], ends[order[i] + 1]
+        total = 0.0
+        for j in range(a, b):
+            total += weights[buckets[j]]
+        scores[i] = total / np.sqrt(max(1, b - a)) + bias
+
+
+@njit(nogil=True, cache=True)
+def spread_kernel(buckets, ends, order, place, limit, last, count):
+    """Count in how many places each bucket occurs; `order` holds the documents sorted by place.
+
+    place int64[docs]; limit: documents of a place that are looked at. last int32 (-1) and count int32, zero, both
+    [buckets], are changed in place.
+    """
+    here, seen = -1, 0
+    for d in order:
+        seen = seen + 1 if place[d] == here else 1
+        here = place[d]
+        if seen > limit:
+            continue
+        for i in range(ends[d], ends[d + 1]):
+            if last[buckets[i]] != here:
+                last[buckets[i]] = here
+                count[buckets[i]] += 1

@@ -19,7 +19,10 @@ REPLICATES = 200
 
 
 class HeldOut(NamedTuple):
-    """Scores of documents by models that did not see their source, all arrays [docs]."""
+    """Scores of documents by models that did not see their source, all arrays [docs].
+
+    variant: name of what was done to a document, "" for nothing; such documents are measured apart.
+    """
 
     logit: np.ndarray
     logit_check: np.ndarray
@@ -30,6 +33,21 @@ class HeldOut(NamedTuple):
     cluster: np.ndarray
     key: np.ndarray
     prose: np.ndarray
+    variant: np.ndarray
+
+
+def comparable(data: HeldOut) -> np.ndarray:
+    """bool[docs]: prose without a variant whose human and synthetic texts may be compared within their fold.
+
+    In a fold that holds sources of both classes these are their documents; where it holds none, all.
+    """
+    plain = data.prose & (data.variant == "")
+    chosen = np.zeros(len(plain), bool)
+    for fold in sorted(set(data.fold.tolist())):
+        here = plain & (data.fold == fold)
+        both = set(data.source[here & (data.label == 0)].tolist()) & set(data.source[here & (data.label == 1)].tolist())
+        chosen |= here & (np.isin(data.source, sorted(both)) if both else True)
+    return chosen
 
 
 def length_bin(words: np.ndarray) -> np.ndarray:
@@ -63,34 +81,51 @@ def weighted_tpr(human: np.ndarray, synthetic: np.ndarray, u: np.ndarray, v: np.
     return float(v[synthetic > human[order][place]].sum() / v.sum())
 
 
-def separation(logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)) -> dict:
-    """AUROC and detection rates, each as [estimate, low, high] (95 %) or None, with the counts behind them.
+def replicates(
+    logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)
+) -> tuple[np.ndarray, np.ndarray]:
+    """(point float64[1 + fprs], draws float64[200, 1 + fprs]) of AUROC and detection rates; NaN where there is none.
 
-    Intervals come from a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), drawn by hash: 200
-    replicates.
+    Draws are a Poisson bootstrap over clusters (Hanley and MacGibbon 2006), by hash. Means over sets of documents take
+    the means of draws of equal number.
     """
     scored = np.isfinite(logit)
     logit, label, cluster = logit[scored], label[scored], cluster[scored]
     human, synthetic = label == 0, label == 1
     h, s = logit[human].astype(np.float64), logit[synthetic].astype(np.float64)
 
-    def measures(u: np.ndarray, v: np.ndarray) -> list[float | None]:
-        return [weighted_auroc(h, s, u, v), *(weighted_tpr(h, s, u, v, f) for f in fprs)]
+    def measures(u: np.ndarray, v: np.ndarray) -> list[float]:
+        values = [weighted_auroc(h, s, u, v), *(weighted_tpr(h, s, u, v, f) for f in fprs)]
+        return [np.nan if value is None else value for value in values]
 
-    point = measures(np.ones(len(h)), np.ones(len(s)))
-    draws: list[list[float]] = [[] for _ in point]
+    draws = []
     for replicate in range(REPLICATES):
         weight = poisson(cluster, replicate)
-        for drawn, value in zip(draws, measures(weight[human], weight[synthetic]), strict=True):
-            if value is not None:
-                drawn.append(value)
+        draws.append(measures(weight[human], weight[synthetic]))
+    return np.array(measures(np.ones(len(h)), np.ones(len(s)))), np.array(draws)
+
+
+def intervals(point: np.ndarray, draws: np.ndarray) -> list[list[float] | None]:
+    """[estimate, low, high] (95 %) of each measure; None where it or most of its draws are missing."""
     rows: list[list[float] | None] = []
-    for value, drawn in zip(point, draws, strict=True):
-        if value is None or len(drawn) <= REPLICATES // 2:
-            rows.append(None)
+    for value, drawn in zip(point, draws.T, strict=True):
+        known = drawn[np.isfinite(drawn)]
+        if np.isfinite(value) and len(known) > REPLICATES // 2:
+            rows.append([_round(float(value)), *(_round(float(q)) for q in np.quantile(known, [0.025, 0.975]))])
         else:
-            rows.append([_round(value), *(_round(float(q)) for q in np.quantile(drawn, [0.025, 0.975]))])
-    result: dict[str, Any] = {"human": len(h), "synthetic": len(s), "auroc": rows[0]}
+            rows.append(None)
+    return rows
+
+
+def separation(
+    logit: np.ndarray, label: np.ndarray, cluster: np.ndarray, fprs: tuple[float, ...] = (0.01,)
+) -> dict[str, Any]:
+    """AUROC and detection rates, each as [estimate, low, high] (95 %, see `replicates`) or None, with the counts behind
+    them."""
+    rows = intervals(*replicates(logit, label, cluster, fprs))
+    scored = np.isfinite(logit)
+    result: dict[str, Any] = {f"{n}": int((label[scored] == v).sum()) for v, n in ((0, "human"), (1, "synthetic"))}
+    result["auroc"] = rows[0]
     result.update({f"tpr@{f:g}": row for f, row in zip(fprs, rows[1:], strict=True)})
     return result
 
@@ -122,7 +157,8 @@ def measure(held_out: HeldOut) -> dict[str, Any]:
 
 
 def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
-    usable = np.isfinite(logit) & data.prose & (data.words >= LENGTHS[0])
+    usable = np.isfinite(logit) & data.prose & (data.variant == "") & (data.words >= LENGTHS[0])
+    paired = usable & comparable(data)
     human, bins = usable & (data.label == 0), length_bin(data.words)
     thresholds: list[list[float] | None] = []
     medians: list[float | None] = []
@@ -138,10 +174,10 @@ def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
         weight = counts[codes] ** -0.5
         thresholds.append([_round(source_quantile(logit[rows], weight, 1 - f)) for f in FPR_GRID])
         medians.append(_round(source_quantile(logit[rows], weight, 0.5)))
-    slope, intercept = _platt(data, logit, usable, bins)
+    slope, intercept = _platt(data, logit, paired, bins)
     tpr: dict[str, list[float]] = {}
-    for fold in sorted({str(f) for f in data.fold[usable]}):
-        inside = usable & (data.fold == fold)
+    for fold in sorted({str(f) for f in data.fold[paired]}):
+        inside = paired & (data.fold == fold)
         h, s = logit[inside & (data.label == 0)], logit[inside & (data.label == 1)]
         if len(h) >= 100 and len(s) >= 100:
             ranked = -np.sort(-h)

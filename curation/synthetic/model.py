@@ -10,16 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from curation.kernels.score import BITS, BUCKETS, score_kernel
+from curation.kernels.score import BITS, BUCKETS, WORD_BITS, score_kernel
 from curation.text.tokens import TOKENISER, Tokens
 
 #: changes whenever the features or the layout of the file change
-MODEL_VERSION = "model-1"
+MODEL_VERSION = "model-2"
 SHIPPED = Path(__file__).parent / "model" / "shipped.npz"
 #: a word count below which nobody should read a score
 MIN_WORDS = 50
 
-_ARRAYS = {"weights": (np.int8, (BUCKETS,)), "check": (np.int8, (BUCKETS // 2,))}
+_ARRAYS = {
+    "weights": (np.int8, (BUCKETS,)),
+    "check": (np.int8, (BUCKETS // 2,)),
+    "vocabulary": (np.uint8, (1 << WORD_BITS - 3,)),
+}
 _KEYS = ("version", "tokeniser", "bits", "scales", "calibration", "training")
 _WAY_OUT = "make it again with `scripts/train_model` or `curation train-detector`, or use detect.model: shipped"
 
@@ -27,14 +31,16 @@ _WAY_OUT = "make it again with `scripts/train_model` or `curation train-detector
 class Model(NamedTuple):
     """Two linear models over hashed n-grams and what is needed to read their scores.
 
-    weights int8[2^20] over every feature; check int8[2^19] over the features in odd buckets only; scales
-    float64[4]: scale and bias of each; calibration: thresholds, slope and detection rates measured on sources
+    weights int8[2^21] over every feature; check int8[2^20] over the features in odd buckets only; vocabulary
+    uint8[2^13]: a bit for each common word, at the top bits of its hash; scales float64[4]: scale and bias of each
+    model; calibration: thresholds, slope and detection rates measured on sources
     left out of training (see `training.measure`); training: what it was trained on; version: hex digest of
     the file, for the hash that signals carry.
     """
 
     weights: np.ndarray
     check: np.ndarray
+    vocabulary: np.ndarray
     scales: np.ndarray
     calibration: dict[str, Any]
     training: dict[str, Any]
@@ -80,7 +86,8 @@ def _load(path: str, size: int, modified: int) -> Model:
     scales = np.array(header["scales"], np.float64)
     if scales.shape != (4,) or not np.isfinite(scales).all():
         raise ValueError(f"the detector model {path}: scales must be 4 finite numbers; {_WAY_OUT}")
-    return Model(arrays["weights"], arrays["check"], scales, header["calibration"], header["training"], digest)
+    calibration, training = header["calibration"], header["training"]
+    return Model(**arrays, scales=scales, calibration=calibration, training=training, version=digest)
 
 
 def save_model(path: str | Path, model: Model) -> Model:
@@ -88,7 +95,7 @@ def save_model(path: str | Path, model: Model) -> Model:
 
     Returns the model with `version` set to the digest that the header carries.
     """
-    arrays = {"weights": model.weights, "check": model.check}
+    arrays = {name: getattr(model, name) for name in _ARRAYS}
     header: dict[str, Any] = {
         "version": MODEL_VERSION,
         "tokeniser": TOKENISER,
@@ -113,13 +120,14 @@ def save_model(path: str | Path, model: Model) -> Model:
 def score(tokens: Tokens, model: Model, min_words: int = MIN_WORDS) -> tuple[np.ndarray, np.ndarray]:
     """(logit, logit_check) of each document, float32[docs]; NaN below `min_words` words.
 
-    A logit is sum(weight) / sqrt(features) + bias over hashed word 1-2-grams, averaged over the first 800
+    A logit is sum(weight) / sqrt(features) + bias over distinct hashed n-grams, averaged over the first 800
     tokens and, beyond 1,600, the 800 in the middle. It is comparable within a source and length, not between
     them: read it through `calibrate` and `apply`.
     """
     docs = len(tokens.offsets) - 1
     logit, check = np.empty(docs, np.float32), np.empty(docs, np.float32)
-    score_kernel(*tokens, model.weights, model.check, model.scales, max(1, min_words), logit, check)
+    arrays = model.vocabulary, model.weights, model.check, model.scales
+    score_kernel(*tokens, *arrays, max(1, min_words), logit, check)
     return logit, check
 
 

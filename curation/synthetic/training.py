@@ -1,11 +1,10 @@
-"""Training of the synthetic-text model: crops, cell weights, source intercepts, and scores of left-out
-sources.
+"""Training of the synthetic-text model: crops, cell weights, source intercepts, and scores of left-out sources.
 
-A detector learns what differs between its classes, and in collected corpora much of that is not authorship:
-length, layout, topic. So every document is cropped to a random stretch of 50-420 words, layout never reaches
-the tokens, each cell (a source's domain and label) weighs n^-1/2, and every source that has both classes gets
-an intercept that only training sees, which takes up its share of each class. How good the model is, is only
-read from sources it never saw.
+A detector learns what differs between its classes, and in collected corpora much of that is not authorship: length,
+layout, topic. So every document is cropped to a random stretch of 50-420 words, layout never reaches the tokens, each
+cell (a source's domain and label) weighs n^-1/2, only features that several domains share get a weight, and every
+source that has both classes gets an intercept that only training sees, which takes up its share of each class. How
+good the model is, is only read from sources it never saw.
 """
 
 from collections.abc import Sequence
@@ -16,9 +15,9 @@ import pyarrow as pa
 import xxhash
 
 from curation.kernels.hashing import mix64_array
-from curation.kernels.logistic import fit_kernel
-from curation.kernels.score import BUCKETS, bucket_kernel
-from curation.kernels.tokens import WORD
+from curation.kernels.logistic import fit_kernel, predict_kernel, spread_kernel
+from curation.kernels.score import BUCKETS, WORD_BITS, bucket_kernel
+from curation.kernels.tokens import NUMBER, WORD
 from curation.synthetic.evaluation import HeldOut, measure
 from curation.synthetic.model import Model
 from curation.text.gate import ENGLISH, PROSE, gate
@@ -27,39 +26,54 @@ from curation.text.tokens import Tokens, text_buffer, tokenise
 CROP = (50, 420)  # words of a training crop, log-uniform
 LEAST_WORDS = 40  # shorter documents are not trained on
 LEAST_DOCUMENTS = 20  # of each class
-EPOCHS, RATE, PENALTY = 5, 0.2, 3e-4
+CROPS = 2  # of a document; scores of left-out sources are those of the first
+EPOCHS, RATE, PENALTY = 3, 0.2, 3e-4
 FOLDS = 8  # most refits for the scores of left-out sources
+COMMON_WORDS = 1000  # size of the vocabulary of frames
+SPREAD = 4  # domains that must share a feature; fewer where there are fewer than 60 domains
+SPREAD_CROPS = 600  # of a domain, that are looked at for that
 
 
 class Crops(NamedTuple):
-    """Training rows in canonical order: features buckets[ends[i]:ends[i+1]], label, cell, source and fold
-    codes."""
+    """Training rows: the first crop of every document in canonical order, then the second crops; arrays [rows].
+
+    Row i has the features buckets[ends[i]:ends[i+1]].
+
+    label float32; place int64: code of the source and domain; source, fold: codes into names and folds; trained bool:
+    the others (of a variant) are only measured; turn uint64: decides the order of rows in an epoch; prose bool: English
+    prose by the gate. Rows that are not prose are trained on too, but not measured on.
+    """
 
     buckets: np.ndarray
     ends: np.ndarray
     label: np.ndarray
-    cell: np.ndarray
+    place: np.ndarray
     source: np.ndarray
     fold: np.ndarray
     words: np.ndarray
     key: np.ndarray
+    turn: np.ndarray
     cluster: np.ndarray
-    prose: np.ndarray  # English prose by the gate; the rest is trained on too, but not measured on
-    names: list[str]  # of source codes
-    folds: list[str]  # of fold codes
+    prose: np.ndarray
+    variant: np.ndarray
+    trained: np.ndarray
+    vocabulary: np.ndarray
+    names: list[str]
+    folds: list[str]
 
 
 def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Model, HeldOut]:
     """Fit the model on labelled documents and measure it on the sources that each refit leaves out.
 
-    `table` has `text` and `label` (0 human, 1 synthetic), and if it can `source` (corpus), `domain` (weighed
-    as its own cell), `fold` (sources left out together; default the source) and `cluster` (resampled together
-    in intervals; default the document). `sources` is kept in the model as its provenance. The result depends
+    `table` has `text` and `label` (0 human, 1 synthetic), and if it can `source` (corpus), `domain` (weighed as its own
+    cell), `fold` (sources left out together; default the source), `cluster` (resampled together in intervals; default
+    the document) and `variant` (a name such as "attacked": these documents are not trained on, and measured apart;
+    default none, the empty string). `sources` is kept in the model as its provenance. The result depends
     on the set of documents, not on their order. Raises ValueError when a column is missing, a label is not 0
     or 1, or a class has fewer than 20 documents of 40 words.
     """
     crops = prepare(table)
-    everything = np.arange(len(crops.label))
+    everything = np.flatnonzero(crops.trained)
     weights, bias = fit(crops, everything)
     odd = odd_features(crops)
     check, check_bias = fit(odd, everything)
@@ -67,17 +81,20 @@ def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Mode
     main, scale = quantise(weights)
     half, check_scale = quantise(check[1::2])
     training = {
-        "documents": [int((crops.label == v).sum()) for v in (0, 1)],
+        "documents": [int((crops.label[everything] == v).sum()) // CROPS for v in (0, 1)],
+        "crops": CROPS,
         "sources": list(sources),
         "folds": crops.folds,
         "crop_words": list(CROP),
+        "common_words": COMMON_WORDS,
+        "spread": SPREAD,
         "epochs": EPOCHS,
         "rate": RATE,
         "penalty": PENALTY,
         "data": xxhash.xxh3_128_hexdigest(np.ascontiguousarray(crops.key).tobytes() + crops.label.tobytes()),
     }
     scales = np.array([scale, bias, check_scale, check_bias], np.float64)
-    return Model(main, half, scales, measure(held_out), training, ""), held_out
+    return Model(main, half, crops.vocabulary, scales, measure(held_out), training, ""), held_out
 
 
 def prepare(table: pa.Table) -> Crops:
@@ -99,45 +116,53 @@ def prepare(table: pa.Table) -> Crops:
     fold = _text_column(table, "fold", None, source)
     domain = _text_column(table, "domain", "")
     cluster = _text_column(table, "cluster", None, np.array([f"{k:016x}" for k in key]))
-    cell = np.array([f"{s}\t{d}\t{v:.0f}" for s, d, v in zip(source, domain, label, strict=True)])
+    variant = _text_column(table, "variant", "")
+    place = np.array([f"{s}\t{d}" for s, d in zip(source, domain, strict=True)])
     # canonical order, so that nothing depends on the order of the rows
-    order = np.lexsort((cell, label, key))
+    order = np.lexsort((variant, fold, place, label, key))
     texts = texts.take(pa.array(order, pa.int64()))
     tokens = tokenise(texts)
     gated = gate(tokens, *text_buffer(texts))
     prose = (gated.code == PROSE) & (gated.lang == ENGLISH)
-    begin, end, words = crop(tokens, key[order])
-    kept = np.flatnonzero(words >= LEAST_WORDS)
+    begin, end, words = (np.stack(x) for x in zip(*(crop(tokens, key[order], i) for i in range(CROPS)), strict=True))
+    kept = np.flatnonzero(words[0] >= LEAST_WORDS)
+    begin, end, words = begin[:, kept], end[:, kept], words[:, kept]
     order = order[kept]
     for value, name in ((0, "human"), (1, "synthetic")):
-        count = int((label[order] == value).sum())
+        count = int(((label == value) & (variant == ""))[order].sum())
         if count < LEAST_DOCUMENTS:
             raise ValueError(
                 f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} "
                 f"words or more; the table has {count}"
             )
-    buckets, ends = features(tokens, begin[kept], end[kept])
     sources, source_code = np.unique(source[order], return_inverse=True)
+    vocabulary = common_words(tokens, begin[0], end[0], source_code)
+    buckets, ends = features(tokens, begin.ravel(), end.ravel(), vocabulary)
     folds, fold_code = _folds(fold[order], key[order])
+    keys = key[order]
+    turn = np.concatenate([mix64_array(keys + np.uint64(i)) for i in range(CROPS)])
+    columns = {
+        "label": label[order],
+        "place": np.unique(place[order], return_inverse=True)[1],
+        "source": source_code,
+        "fold": fold_code,
+        "key": keys,
+        "cluster": np.unique(cluster[order], return_inverse=True)[1],
+        "prose": prose[kept],
+        "variant": variant[order],
+        "trained": variant[order] == "",
+    }
+    repeated = {name: np.tile(column, CROPS) for name, column in columns.items()}
+    names = [str(s) for s in sources]
     return Crops(
-        buckets,
-        ends,
-        label[order],
-        np.unique(cell[order], return_inverse=True)[1],
-        source_code,
-        fold_code,
-        words[kept],
-        key[order],
-        np.unique(cluster[order], return_inverse=True)[1],
-        prose[kept],
-        [str(s) for s in sources],
-        folds,
+        buckets, ends, words=words.ravel(), turn=turn, vocabulary=vocabulary, names=names, folds=folds, **repeated
     )
 
 
-def crop(tokens: Tokens, key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def crop(tokens: Tokens, key: np.ndarray, number: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(first token, one past the last, words) of a random stretch of each document; drawn by hash of its key.
 
+    `number` tells several stretches of a document apart.
     The number of words is log-uniform in CROP, at most the document's; the place is uniform.
     """
     is_word = (tokens.kind & WORD) > 0
@@ -145,19 +170,39 @@ def crop(tokens: Tokens, key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     before = np.concatenate(([0], np.cumsum(is_word)))[tokens.offsets]
     have = np.diff(before)
     low, high = CROP
-    want = np.minimum(np.floor(low * (high / low) ** _uniform(key, 1)).astype(np.int64), have)
-    first = before[:-1] + np.floor(_uniform(key, 2) * (have - want + 1)).astype(np.int64)
+    want = np.minimum(np.floor(low * (high / low) ** _uniform(key, 1000 * number + 1)).astype(np.int64), have)
+    first = before[:-1] + np.floor(_uniform(key, 1000 * number + 2) * (have - want + 1)).astype(np.int64)
     some = want > 0
     begin = np.where(some, position[np.where(some, first, 0)], 0)
     end = np.where(some, position[np.where(some, first + want - 1, 0)] + 1, 0)
     return begin, end, want
 
 
-def features(tokens: Tokens, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(buckets int32, ends int64[spans + 1]) of the features of tokens begin[i]:end[i]."""
-    buckets, ends = np.empty(2 * int((end - begin).sum()), np.int32), np.empty(len(begin) + 1, np.int64)
-    bucket_kernel(tokens.hash, tokens.kind, tokens.length, begin, end, buckets, ends)
-    return buckets, ends
+def features(
+    tokens: Tokens, begin: np.ndarray, end: np.ndarray, vocabulary: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(buckets int32, ends int64[spans + 1]) of the features of tokens begin[i]:end[i], each feature once."""
+    buckets, ends = np.empty(3 * int((end - begin).sum()) + 1, np.int32), np.empty(len(begin) + 1, np.int64)
+    n = bucket_kernel(tokens.hash, tokens.kind, tokens.length, begin, end, vocabulary, buckets, ends)
+    return buckets[:n].copy(), ends
+
+
+def common_words(tokens: Tokens, begin: np.ndarray, end: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """uint8[2^13]: bits of the 1,000 words (by the top 16 bits of their hash) that are commonest across sources.
+
+    The sum over sources of the root of a word's share ranks them, so that no large source decides alone; up to 400
+    spans of each are looked at. Labels are not.
+    """
+    rank = np.zeros(1 << WORD_BITS)
+    for code in range(int(source.max()) + 1):
+        rows = np.flatnonzero(source == code)[:400]
+        at = np.concatenate([np.arange(begin[i], end[i]) for i in rows])
+        at = at[tokens.kind[at] & (WORD | NUMBER) == WORD]
+        count = np.bincount((tokens.hash[at] >> np.uint64(64 - WORD_BITS)).astype(np.int64), minlength=len(rank))
+        rank += np.sqrt(count / max(1, len(at)))
+    chosen = np.zeros(len(rank), bool)
+    chosen[np.argsort(-rank, kind="stable")[:COMMON_WORDS]] = True
+    return np.packbits(chosen & (rank > 0), bitorder="little")
 
 
 def odd_features(crops: Crops) -> Crops:
@@ -167,10 +212,11 @@ def odd_features(crops: Crops) -> Crops:
 
 
 def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights float32[2^20], bias) of the logistic regression on the given rows of the crops."""
+    """(weights float32[2^21], bias) of the logistic regression on the given rows of the crops."""
     label, source = crops.label[rows], crops.source[rows]
+    cell = 2 * crops.place[rows] + label.astype(np.int64)
     importance = np.zeros(len(crops.label), np.float32)
-    share = np.bincount(crops.cell[rows], minlength=crops.cell.max() + 1)[crops.cell[rows]] ** -0.5
+    share = np.bincount(cell)[cell] ** -0.5
     for value in (0, 1):
         share[label == value] *= len(rows) / 2 / share[label == value].sum()
     importance[rows] = share
@@ -180,37 +226,51 @@ def fit(crops: Crops, rows: np.ndarray) -> tuple[np.ndarray, float]:
     weights, squares = np.zeros(BUCKETS, np.float32), np.zeros(BUCKETS, np.float32)
     intercepts, bias = np.zeros((max(1, int(both.sum())), 2)), np.zeros(2)
     group = intercept[crops.source]
+    alone = ~shared(crops, rows)
     for epoch in range(EPOCHS):
-        order = rows[np.argsort(_uniform(crops.key[rows], 100 + epoch), kind="stable")]
+        order = rows[np.argsort(_uniform(crops.turn[rows], 100 + epoch), kind="stable")]
         rate = RATE * (1 - epoch / EPOCHS)
         arrays = crops.buckets, crops.ends, crops.label, importance, group, order
         fit_kernel(*arrays, rate, PENALTY, weights, squares, intercepts, bias)
+        weights[alone] = 0
     return weights, float(bias[0])
 
 
+def shared(crops: Crops, rows: np.ndarray) -> np.ndarray:
+    """bool[2^21]: the features that occur in SPREAD domains or more; what one corpus alone says is its subject.
+
+    With fewer than 60 domains fewer must share it, with fewer than 20 none.
+    """
+    place = crops.place[rows]
+    least = min(SPREAD, 1 + len(np.unique(place)) // 20)
+    last, count = np.full(BUCKETS, -1, np.int32), np.zeros(BUCKETS, np.int32)
+    order = rows[np.argsort(place, kind="stable")]
+    spread_kernel(crops.buckets, crops.ends, order, crops.place, SPREAD_CROPS, last, count)
+    return count >= least
+
+
 def leave_out(crops: Crops, odd: Crops) -> HeldOut:
-    """Scores of every crop by models that never saw its fold; folds without which a class is missing stay
-    NaN."""
-    logit = np.full((2, len(crops.label)), np.nan, np.float32)
+    """Scores of every document's first crop by models that never saw its fold; NaN for folds without which a class is
+    missing."""
+    documents = len(crops.label) // CROPS
+    logit = np.full((2, documents), np.nan, np.float32)
     for code in range(len(crops.folds)):
-        rest, out = np.flatnonzero(crops.fold != code), np.flatnonzero(crops.fold == code)
+        rest, out = np.flatnonzero((crops.fold != code) & crops.trained), np.flatnonzero(crops.fold[:documents] == code)
         if min(np.bincount(crops.label[rest].astype(np.int64), minlength=2)) < LEAST_DOCUMENTS // 2:
             continue
         for kind, view in enumerate((crops, odd)):
             weights, bias = fit(view, rest)
             logit[kind, out] = predict(view, out, weights, bias)
-    names = np.array(crops.names)[crops.source]
-    folds = np.array(crops.folds)[crops.fold]
-    label = crops.label.astype(np.int8)
-    return HeldOut(logit[0], logit[1], label, names, folds, crops.words, crops.cluster, crops.key, crops.prose)
+    names, folds = np.array(crops.names)[crops.source], np.array(crops.folds)[crops.fold]
+    texts = crops.words, crops.cluster, crops.key, crops.prose, crops.variant
+    columns = crops.label.astype(np.int8), names, folds, *texts
+    return HeldOut(logit[0], logit[1], *(column[:documents] for column in columns))
 
 
 def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
     """Scores float32[rows] of rows of the crops by weights that are not quantised."""
     scores = np.empty(len(rows), np.float32)
-    for i, row in enumerate(rows):
-        taken = weights[crops.buckets[crops.ends[row] : crops.ends[row + 1]]]
-        scores[i] = taken.sum(dtype=np.float64) / np.sqrt(max(1, len(taken))) + bias
+    predict_kernel(crops.buckets, crops.ends, rows, weights, bias, scores)
     return scores
 
 

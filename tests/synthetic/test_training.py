@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from curation.synthetic import detect_synthetic, load_model, save_model, score
-from curation.synthetic.evaluation import separation, weighted_auroc, weighted_tpr
-from curation.synthetic.training import crop, prepare, train
+from curation.synthetic.evaluation import HeldOut, comparable, separation, weighted_auroc, weighted_tpr
+from curation.synthetic.training import crop, features, prepare, shared, train
 from curation.text import tokenise
 
 COMMON = [
@@ -138,6 +138,40 @@ def test_crops_are_stretches_of_50_to_420_words() -> None:
     assert long.min() >= 50 and long.max() < 420 and abs(np.median(long) - np.sqrt(50 * 420)) < 25
     np.testing.assert_array_equal(end - begin, words)  # no punctuation inside, so tokens are words
     assert len(set(begin[2:].tolist())) > 290
+
+
+def test_variants_are_measured_and_not_trained_on() -> None:
+    table = invent(300, 6)
+    odd = table.slice(0, 60)
+    flipped = odd.set_column(1, "label", pa.array([1 - y for y in odd["label"].to_pylist()], pa.int8()))
+    parts = ((table, ""), (flipped, "x"))
+    both = pa.concat_tables([t.append_column("variant", pa.array([v] * len(t))) for t, v in parts])
+    plain, with_variant = train(table)[0], train(both)
+    np.testing.assert_array_equal(plain.weights, with_variant[0].weights)
+    assert plain.calibration == with_variant[0].calibration
+    inside = with_variant[1].variant == "x"
+    assert inside.sum() >= 40 and np.isfinite(with_variant[1].logit[inside]).all()
+
+
+def test_what_one_domain_alone_says_gets_no_weight() -> None:
+    table = invent(900, 7, sources=1)
+    domain = pa.array([f"domain {i % 30}" for i in range(900)])
+    texts = [t + " zyzzyva" * (i % 30 == 3) for i, t in enumerate(table["text"].to_pylist())]
+    table = table.set_column(0, "text", pa.array(texts)).append_column("domain", domain)
+    crops = prepare(table)
+    common = shared(crops, np.arange(len(crops.label)))
+    word = prepare(invent(60, 1))  # any table: only its vocabulary of common words is needed here
+    tokens = tokenise(pa.array(["zyzzyva furthermore"]))
+    bucket, _ = features(tokens, np.array([0, 1]), np.array([1, 2]), word.vocabulary)
+    assert not common[bucket[0]] and common[bucket[3]]
+
+
+def test_a_fold_compares_the_classes_of_its_own_corpus() -> None:
+    names = np.array(["both", "both", "human only", "human only", "machine only"])
+    label, fold = np.array([0, 1, 0, 0, 1]), np.array(["a", "a", "a", "b", "b"])
+    rest = np.zeros(5), np.zeros(5), label, names, fold, np.full(5, 99), np.arange(5), np.arange(5)
+    data = HeldOut(*rest, np.ones(5, bool), np.array(["", "", "", "", ""]))
+    assert comparable(data).tolist() == [True, True, False, True, True]
 
 
 def test_separation_on_known_values() -> None:
