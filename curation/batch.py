@@ -80,6 +80,23 @@ def add_columns(
     return batch
 
 
+def choose(batch: pa.RecordBatch, mask: pa.Array) -> pa.RecordBatch:
+    """The records where the boolean array `mask` is true; also of columns of views, which Arrow cannot filter."""
+    views = [i for i, field in enumerate(batch.schema) if _is_view(field.type)]
+    if not views:
+        return batch.filter(mask)
+    plain = batch
+    for i in views:
+        name, kind = batch.schema.names[i], batch.schema.field(i).type
+        wide = pa.large_string() if pa.types.is_string_view(kind) else pa.large_binary()
+        plain = plain.set_column(i, name, batch.column(i).cast(wide))
+    return plain.filter(mask).cast(batch.schema)
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+
+
 def combine(chunks: list[Any]) -> Any:
     """One array of the chunks, copied; dictionaries anew, with what is used, in order of use."""
     kind = chunks[0].type

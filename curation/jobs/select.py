@@ -89,14 +89,14 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             keep = decided.columns["filter_reason"].is_null()
             text = batch.column(config.columns.text)
             if cuts is None:
-                kept.write(out.filter(keep))
+                kept.write(batches.choose(out, keep))
             else:
                 # what is excluded stays whole
                 text = cut_spans(text, pc.if_else(keep, cuts.take(rows), None))
                 place = out.schema.get_field_index(config.columns.text)
-                kept.write(out.set_column(place, out.schema.field(place), text).filter(keep))
+                kept.write(batches.choose(out.set_column(place, out.schema.field(place), text), keep))
             if excluded is not None:
-                excluded.write(out.filter(pc.invert(keep)).select(excluded.schema.names))
+                excluded.write(batches.choose(out.select(excluded.schema.names), pc.invert(keep)))
             tally.add(text, rows, decided, wanted)
             if state is not None:
                 state = _measure(state, text, decided)
