@@ -101,6 +101,8 @@ def _raw(p: pa.Array, kappa: float) -> tuple[np.ndarray, np.ndarray]:
     values = p.cast(pa.float64()).to_numpy(zero_copy_only=False)
     judged = np.isfinite(values)
     human = np.clip(1.0 - np.where(judged, values, 0.0), 0.0, 1.0)
+    if kappa == 1.0:
+        return human, judged
     # powers on a grid of inputs and a float64 pow of scalars: the same value wherever a document stands in a batch
     return np.array([h**kappa for h in human.tolist()], np.float64), judged
 

@@ -12,7 +12,8 @@ coverage c, the target share of a cell is proportional to crawl^(1-c) * referenc
 freely; one that knows a fifth of the crawl hardly moves the shares of the cells, only what is inside them.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -109,11 +110,17 @@ def cells(signals: pa.RecordBatch, scalars: np.ndarray, centers: np.ndarray, lan
     assigned[far] = len(centers)
     last = cell_count(centers) - 1
     classes = {name: len(centers) + 1 + i for i, name in enumerate(CLASSES)}
-    gates = signals.column("gate").to_pylist()
-    other = np.array([-1 if g == "prose" else classes.get(g or "", last) for g in gates], np.int64)
+    other = _mapped(signals.column("gate"), lambda g: -1 if g == "prose" else classes.get(g or "", last))
     assigned = np.where(other >= 0, other, assigned)
-    foreign = [lang not in (language, "und", None) for lang in signals.column("lang").to_pylist()]
-    return np.where(np.array(foreign, bool), last, assigned)
+    foreign = _mapped(signals.column("lang"), lambda lang: int(lang not in (language, "und", None)))
+    return np.where(foreign == 1, last, assigned)
+
+
+def _mapped(column: Any, value: Callable[[str | None], int]) -> np.ndarray:
+    """int64[docs]: value(string) of a column of few distinct strings."""
+    coded = column.dictionary_encode("encode")
+    of_distinct = np.array([value(name) for name in coded.dictionary.to_pylist()], np.int64)
+    return of_distinct[coded.indices.to_numpy(zero_copy_only=False)]
 
 
 def cell_sums(cell: np.ndarray, q: np.ndarray, plain: np.ndarray, count: int) -> CellSums:
