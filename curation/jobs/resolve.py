@@ -70,9 +70,11 @@ def scores(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return batch.column(name).to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
 
 
-def names(batch: pa.RecordBatch) -> np.ndarray:
-    """The source column as a NumPy array of strings."""
-    return np.asarray(batch.column("source").to_pylist(), dtype=np.str_)
+def names(batch: pa.RecordBatch, column: str = "source") -> np.ndarray:
+    """A column of few distinct strings as a NumPy array of them."""
+    coded = batch.column(column).dictionary_encode()
+    distinct = np.asarray(coded.dictionary.to_pylist(), dtype=np.str_)
+    return distinct[coded.indices.to_numpy(zero_copy_only=False)]
 
 
 def labels(job: Job, batch: pa.RecordBatch, context: Context) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,7 +91,7 @@ def labels(job: Job, batch: pa.RecordBatch, context: Context) -> tuple[np.ndarra
         batch.column("word_count").to_numpy(),
         names(batch),
         gate_codes(batch.column("gate")),
-        np.asarray(batch.column("lang").to_pylist(), dtype=np.str_),
+        names(batch, "lang"),
         label_words=job.config.detect.label_words,
         min_words=job.config.detect.min_words,
     )
