@@ -1,13 +1,14 @@
 """What steps return, as bytes without pickle: a zip of JSON and .npy arrays.
 
-Plain values, lists, tuples, dicts, NumPy arrays and numbers, Arrow tables, and NamedTuples and dataclasses that this
-package defines. Reading makes nothing else, so a file from elsewhere cannot run code.
+Plain values, lists, tuples, dicts, Counters, NumPy arrays and numbers, Arrow tables, and NamedTuples and dataclasses
+that this package defines. Reading makes nothing else, so a file from elsewhere cannot run code.
 """
 
 import dataclasses
 import io
 import json
 import zipfile
+from collections import Counter
 from importlib import import_module
 from typing import Any
 
@@ -60,8 +61,8 @@ def _plain(value: Any, parts: list[bytes]) -> Any:
         return ["table", len(parts) - 1]
     if type(value) in (list, tuple):
         return [type(value).__name__, *(_plain(item, parts) for item in value)]
-    if type(value) is dict:
-        return ["dict", *([_plain(k, parts), _plain(v, parts)] for k, v in value.items())]
+    if type(value) in (dict, Counter):
+        return [type(value).__name__.lower(), *([_plain(k, parts), _plain(v, parts)] for k, v in value.items())]
     kind = type(value)
     if kind.__module__.partition(".")[0] == _PACKAGE:
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -85,10 +86,11 @@ def _value(found: Any, archive: zipfile.ZipFile) -> Any:
         with pa.ipc.open_stream(archive.read(str(rest[0]))) as reader:
             return reader.read_all()
     if kind in ("list", "tuple"):
-        items = [_value(item, archive) for item in rest]
-        return items if kind == "list" else tuple(items)
-    if kind == "dict":
-        return {_value(k, archive): _value(v, archive) for k, v in rest}
+        sequence = [_value(item, archive) for item in rest]
+        return sequence if kind == "list" else tuple(sequence)
+    if kind in ("dict", "counter"):
+        items = {_value(k, archive): _value(v, archive) for k, v in rest}
+        return items if kind == "dict" else Counter(items)
     if kind == "record":
         return _record(rest[0], rest[1])(*(_value(item, archive) for item in rest[2:]))
     raise ValueError(f"a stored result has an unknown kind {kind!r}: delete the file and run the step again")

@@ -14,6 +14,7 @@ import numpy as np
 from datatrove.data import DocumentsPipeline
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
+from threadpoolctl import threadpool_limits
 
 from curation import io
 from curation.config import Config, load
@@ -117,7 +118,8 @@ class WorkStep(PipelineStep):
             path = results.path(self.step.name, "work", number)
             if io.exists(path):
                 continue
-            with self.track_time("shard"):
+            # ranks share the cores; BLAS threads beside them only wait for each other
+            with self.track_time("shard"), threadpool_limits(1, user_api="blas"):
                 result = work(self.job, shard, context, self._progress)
                 if self.step.group is None:
                     results.write(path, result)

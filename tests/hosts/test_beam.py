@@ -13,9 +13,8 @@ from apache_beam.transforms.display import DisplayData
 from curation import beam as curation_beam
 from curation import deduplicate, detect_synthetic, measure, synthetic
 from curation.annotate import Settings, annotate
-from curation.beam.batches import PerBatch
 from curation.beam.coder import RecordBatchCoder
-from hosts.world import KEPT, batches, keep, rows, table
+from hosts.world import KEPT, batches, keep, rows, table, write
 
 
 def collect(collection, name):
@@ -234,15 +233,24 @@ def test_transforms_can_be_pickled_labelled_and_displayed(transform):
     assert tested | {"RecordBatchCoder", "DiversityFn"} == set(curation_beam.__all__)
 
 
-def test_functions_of_every_batch_can_be_pickled():
+def test_every_function_of_a_pipeline_can_be_pickled(tmp_path):
     p = pipeline()
-    _ = source(p, 50) | curation_beam.DetectSynthetic() | curation_beam.Deduplicate() | curation_beam.Annotate()
-    found = []
+    batched = p | curation_beam.ReadShards(inputs=write(tmp_path / "in", 1))
+    decided = batched | curation_beam.DetectSynthetic() | curation_beam.Deduplicate()
+    _ = batched | curation_beam.Annotate()
+    _ = decided | curation_beam.WriteShards(output=str(tmp_path / "out"))
+    _ = batched | curation_beam.ToRows() | curation_beam.FromRows(schema=table().schema)
+    found = set()
 
     class Visitor(beam.pipeline.PipelineVisitor):
         def visit_transform(self, node):
-            if isinstance(node.transform, beam.ParDo) and isinstance(node.transform.fn, PerBatch):
-                found.append(pickle.loads(pickle.dumps(node.transform.fn)))
+            fn = getattr(node.transform, "fn", None)
+            if isinstance(fn, beam.DoFn) and type(fn).__module__.startswith("curation."):
+                found.add(type(pickle.loads(pickle.dumps(fn))).__name__)
 
     p.visit(Visitor())
-    assert len(found) == 3
+    assert found == {"PerBatch", "_Read", "_Pack"}
+    fn = pickle.loads(pickle.dumps(curation_beam.DiversityFn(id="id")))
+    coder = pickle.loads(pickle.dumps(fn.get_accumulator_coder()))
+    state = fn.add_input(fn.create_accumulator(), batches(1000)[0])
+    assert fn.extract_output(coder.decode(coder.encode(fn.compact(state)))) == measure(table(), id="id")

@@ -13,7 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from curation import ConfigError, curate
 from curation import beam as curation_beam
-from hosts.world import KEPT, batches, keep, rows, table, write
+from hosts.world import KEPT, batches, keep, rows, settings, table, write
 
 
 def checksums(folder):
@@ -22,13 +22,9 @@ def checksums(folder):
 
 
 @pytest.mark.engines
-def test_curate_keeps_the_same_bytes_as_the_local_runner(tmp_path):
-    values = {
-        "inputs": [{"path": write(tmp_path / "in", 3), "source": "docs", "trust": "human"}],
-        "columns": {"date": "date"},
-        "mix": {"mode": "soft"},
-        "select": {"documents": 60},
-    }
+@pytest.mark.parametrize("kind", ["soft", "all"])
+def test_curate_keeps_the_same_bytes_as_the_local_runner(kind, tmp_path):
+    values = settings(tmp_path, kind)
     local = curate(output=str(tmp_path / "local"), **values)
     with beam.Pipeline(runner=FnApiRunner()) as p:
         reports = p | curation_beam.Curate(values, output=str(tmp_path / "beam"))

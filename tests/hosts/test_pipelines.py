@@ -1,15 +1,21 @@
-"""The scripts in pipelines/ run as they stand."""
+"""The scripts in pipelines/ and the examples of the hosts' pages run as they stand."""
 
 import gzip
 import json
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from curation import beam as curation_beam
+from curation.config import load
+from curation.jobs import build_reference
 from hosts.world import table, write
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
@@ -63,3 +69,42 @@ def test_datatrove_detect(tmp_path):
 def test_scripts_explain_themselves(script):
     shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
     assert "--input" in shown and "--output" in shown
+
+
+def examples(page):
+    text = (PIPELINES.parent / "docs" / page).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+
+
+@pytest.fixture
+def crawl(tmp_path, monkeypatch):
+    """A working directory with crawl/, human.profile and curate.yaml, as the pages presume."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "crawl", 2)
+    build_reference(load(None, {"inputs": [{"path": "crawl"}]}), "human.profile", quiet=True)
+    (tmp_path / "curate.yaml").write_text("inputs: [{path: crawl}]\noutput: out\n")
+    return tmp_path
+
+
+@pytest.mark.engines
+def test_the_examples_of_the_beam_page_run(crawl, capsys):
+    first, whole = examples("beam.md")
+    exec(first, {})
+    assert f"'documents': {{'value': {table().num_rows}.0" in capsys.readouterr().out
+    decided = pq.read_table(crawl / "decided")
+    assert {"filter_reason", "synthetic_label"} <= set(decided.column_names)
+    assert decided.num_rows == table().num_rows
+    names = {"beam": beam, "curation_beam": curation_beam, "options": PipelineOptions(["--runner=FnApiRunner"])}
+    exec(whole.replace("gs://bucket/out", "out"), names)
+    assert (crawl / "out/report/report.html").exists()
+
+
+@pytest.mark.engines
+def test_the_examples_of_the_datatrove_page_run(crawl):
+    first, whole = examples("datatrove.md")
+    exec(first.replace("tasks=8", "tasks=1"), {})
+    measured = json.loads((crawl / "out/diversity.json").read_text())
+    written = [gzip.decompress(file.read_bytes()) for file in (crawl / "out/documents").iterdir()]
+    assert measured["documents"]["value"] == sum(len(lines.splitlines()) for lines in written) > 100
+    exec(whole.replace("tasks=100", "tasks=1"), {})
+    assert (crawl / "out/report/report.html").exists()

@@ -1,5 +1,6 @@
 """Documents for the hosts' tests: passages of Python's reference manual with duplicates, cut in any way."""
 
+import json
 import textwrap
 from functools import cache
 from pathlib import Path
@@ -7,6 +8,10 @@ from pydoc_data.topics import topics
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from curation import curate
+from curation.config import load
+from curation.jobs import build_reference
 
 SCHEMA = pa.schema(
     [("id", pa.string()), ("text", pa.string()), ("date", pa.string()), ("trust", pa.string()), ("n", pa.int64())]
@@ -60,3 +65,29 @@ def rows(found) -> list[str]:
     """All rows of batches or a table, in an order of their own, to compare as multisets."""
     parts = found.to_batches() if isinstance(found, pa.Table) else found
     return sorted(repr(sorted(row.items())) for part in parts for row in part.to_pylist())
+
+
+def settings(folder: Path, kind: str) -> dict:
+    """A configuration without `output`: `soft` weighs and selects, `balance` has a reference, `all` also compares with
+    an earlier run and with benchmark text, cuts repeated lines and takes ids down."""
+    values = {
+        "inputs": [{"path": write(folder / "in", 3), "source": "docs", "trust": "human"}],
+        "columns": {"date": "date"},
+        "mix": {"mode": "soft" if kind == "soft" else "balance", "reservoir": 100},
+        "select": {"documents": 60},
+    }
+    if kind != "soft":
+        values["reference"] = str(folder / "docs.profile")
+        build_reference(load(None, {"inputs": values["inputs"]}), values["reference"], quiet=True)
+    if kind == "all":
+        (folder / "earlier").mkdir()
+        pq.write_table(table().slice(0, 20), folder / "earlier/e.parquet")
+        curate(inputs=[{"path": str(folder / "earlier")}], output=str(folder / "before"))
+        texts = [row["text"] for row in table().slice(60, 20).to_pylist() if row["text"]]
+        (folder / "benchmark.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:2]))
+        values["against"] = [str(folder / "before")]
+        values["decontaminate"] = {"paths": [str(folder / "benchmark.jsonl")]}
+        (folder / "ids").write_text("d040\nd011\n")
+        values |= {"exclude_ids": str(folder / "ids"), "exclude_near": True}
+        values["dedup"] = {"lines": {"enabled": True, "unit": "line", "max_repeats": 2}}
+    return values
