@@ -98,45 +98,27 @@ class _Decided(NamedTuple):
 
 
 def _decide(documents: Documents, anchor: np.ndarray, settings: Settings) -> _Decided:
-    """First what the anchors (uint8[n]) decide, then rounds among the documents that are left."""
+    """Rounds until nothing leaves: first for the anchors (kinds uint8[n]), then among the documents that are left."""
     n = len(documents.rank)
     survivor, reason = np.full(n, -1, np.int32), np.zeros(n, np.uint8)
     least_equal = least_equal_minima(settings.verify, documents.minima.shape[1])
-    others = anchor == 0
-    split = 0
-    for kind in (EXCLUDED, EARLIER):
-        if not (anchor == kind).any():
-            continue
-        open_ = others & (survivor < 0)
-        target, code, cut = nearest_anchors(documents, anchor == kind, open_, least_equal, settings.max_bucket)
-        found = open_ & (target >= 0)
-        survivor[found] = target[found]
-        reason[found] = TAKEN_DOWN if kind == EXCLUDED else code[found]
-        split = max(split, cut)
-    return _rounds(documents, others, survivor, reason, split, settings)
-
-
-def _rounds(
-    documents: Documents, others: np.ndarray, survivor: np.ndarray, reason: np.ndarray, split: int, settings: Settings
-) -> _Decided:
-    n = len(documents.rank)
-    least_equal = least_equal_minima(settings.verify, documents.minima.shape[1])
     compared = np.zeros(documents.minima.shape[1] + 1, np.int64)
     buckets = Buckets()
-    rounds = 0
+    rounds, near, counted = 0, False, False
+    split = _leave_for_anchors(documents, anchor, survivor, reason, least_equal, settings.max_bucket)
     # equal words first, so that one document stands for all its copies in the buckets
-    near, counted = False, False
     while True:
-        alive = others & (survivor < 0)
+        alive = (anchor == 0) & (survivor < 0)
         parent = np.arange(n, dtype=np.int32)
         for keys in (documents.norm, documents.url):
             join_groups(parent, *equal_groups(keys, alive))
         if near:
             cut = 0
+            centres = np.full((0 if counted else n, documents.bands.shape[1]), -1, np.int32)
             groups = near_buckets(buckets, documents.bands, alive & documents.signed, settings.max_bucket)
             for band, (members, bounds, large) in enumerate(groups):
                 if not counted:
-                    count_similar(members, bounds, documents.bands, band, documents.minima, compared)
+                    count_similar(members, bounds, centres, band, documents.minima, compared)
                 join_similar(parent, members, bounds, documents.minima, least_equal)
                 cut += large
             split, counted = max(split, cut), True
@@ -144,15 +126,36 @@ def _rounds(
         best = best_of(labels(parent), documents.rank, living)
         pairs = living[best[living] != living]
         if len(pairs) == 0 and near == settings.near:
-            return _Decided(survivor, reason, rounds, split, compared)
+            # buckets are smaller now, so an anchor may be met that was beyond their bound before
+            before = int((survivor >= 0).sum())
+            _leave_for_anchors(documents, anchor, survivor, reason, least_equal, settings.max_bucket)
+            if int((survivor >= 0).sum()) == before:
+                return _Decided(survivor, reason, rounds, split, compared)
         near = settings.near
         rounds += len(pairs) > 0
         relation = _relation(documents, pairs, best[pairs], least_equal)
         related = relation > 0
         survivor[pairs[related]] = best[pairs[related]]
         reason[pairs[related]] = relation[related]
-        if _follow(documents, survivor, reason, least_equal):
+        if _follow(documents, anchor, survivor, reason, least_equal):
             buckets = Buckets()
+
+
+def _leave_for_anchors(
+    documents: Documents, anchor: np.ndarray, survivor: np.ndarray, reason: np.ndarray, least_equal: int, most: int
+) -> int:
+    """Fill survivor and reason of the documents that leave for an anchor; returns the buckets that were split."""
+    split = 0
+    for kind in (EXCLUDED, EARLIER):
+        if not (anchor == kind).any():
+            continue
+        open_ = (anchor == 0) & (survivor < 0)
+        target, code, cut = nearest_anchors(documents, anchor == kind, open_, least_equal, most)
+        found = open_ & (target >= 0)
+        survivor[found] = target[found]
+        reason[found] = TAKEN_DOWN if kind == EXCLUDED else code[found]
+        split = max(split, cut)
+    return split
 
 
 def least_equal_minima(verify: float, permutations: int) -> int:
@@ -174,7 +177,9 @@ def _relation(documents: Documents, left: np.ndarray, right: np.ndarray, least_e
     return found
 
 
-def _follow(documents: Documents, survivor: np.ndarray, reason: np.ndarray, least_equal: int) -> bool:
+def _follow(
+    documents: Documents, anchor: np.ndarray, survivor: np.ndarray, reason: np.ndarray, least_equal: int
+) -> bool:
     """Point duplicates of a document that has just been removed at its survivor; whoever is not similar to that one
     lives again. Returns whether any does. This ends: a document is only ever removed for one that the keep policy
     ranks higher, so by induction from the highest rank every document settles.
@@ -190,7 +195,7 @@ def _follow(documents: Documents, survivor: np.ndarray, reason: np.ndarray, leas
             target = np.where(survivor[target] >= 0, survivor[target], target)
         relation = _relation(documents, moved, target, least_equal)
         survivor[moved] = np.where(relation > 0, target, -1)
-        reason[moved] = relation
+        reason[moved] = np.where((relation > 0) & (anchor[target] == EXCLUDED), TAKEN_DOWN, relation)
         revived |= bool((relation == 0).any())
 
 

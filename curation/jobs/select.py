@@ -121,6 +121,8 @@ def _already_quarantined(_: Any) -> None:
 
 def _measure(state: Any, text: pa.Array, decided: Decided) -> Any:
     chosen = pa.array(decided.drawn)
+    if pa.types.is_string_view(text.type):
+        text = text.cast(pa.large_string())
     text, ids = text.filter(chosen), decided.signals.column("id").filter(chosen)
     tokens = tokenise(text)
     data, starts = text_buffer(text)

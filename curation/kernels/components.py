@@ -56,10 +56,10 @@ def join_similar(parent, members, bounds, minima, least_equal):
 
 
 @njit(nogil=True, cache=True)
-def count_similar(members, bounds, bands, band, minima, counts):
-    """Count pairs of centre and member by equal minima in counts int64[permutations + 1].
+def count_similar(members, bounds, centres, band, minima, counts):
+    """Count pairs of centre and member by equal minima in counts int64[permutations + 1], each pair once.
 
-    bands uint64[n, bands]; a pair that shares a band before number `band` was counted there and is not again.
+    centres int32[n, bands], -1 at first, holds the centre that each member had in the bands before number `band`.
     """
     for g in range(len(bounds) - 1):
         centre = members[bounds[g]]
@@ -67,7 +67,8 @@ def count_similar(members, bounds, bands, band, minima, counts):
             member = members[k]
             seen = False
             for earlier in range(band):
-                seen |= bands[centre, earlier] == bands[member, earlier]
+                seen |= centres[member, earlier] == centre or centres[centre, earlier] == member
+            centres[member, band] = centre
             if not seen:
                 counts[_equal(minima, centre, member)] += 1
 
