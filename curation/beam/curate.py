@@ -6,7 +6,7 @@ from typing import Any
 import apache_beam as beam
 
 from curation.beam.runner import add_steps
-from curation.config import Config, load
+from curation.config import Config, ConfigError, load
 from curation.jobs import prepare, steps
 from curation.jobs.summarise import summarise
 from curation.plan import Context, Job
@@ -26,7 +26,7 @@ class Curate(beam.PTransform):
         super().__init__()
         if isinstance(config, Config):
             if values:
-                raise ValueError(f"give a Config or keys, not both: {', '.join(values)}")
+                raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}")
             self.config = config
         elif isinstance(config, Mapping):
             self.config = load(None, {**config, **values})
@@ -34,7 +34,7 @@ class Curate(beam.PTransform):
             self.config = load(config, values)
         for key in ("inputs", "output"):
             if not getattr(self.config, key):
-                raise ValueError(f"the configuration has no {key}")
+                raise ConfigError(f"the configuration has no {key}")
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         job = prepare(self.config)

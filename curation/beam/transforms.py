@@ -10,7 +10,7 @@ import pyarrow as pa
 from curation import synthetic
 from curation.annotate import Settings, annotate
 from curation.beam.batches import column_name, displayed, per_batch
-from curation.jobs.stages import load_profile
+from curation.jobs.calibrated import calibration
 
 
 @dataclass(kw_only=True, eq=False)
@@ -90,7 +90,9 @@ class DetectSynthetic(beam.PTransform):
         super().__init__()
         column_name(self.text, "text")
         column_name(self.source, "source", optional=True)
-        self._calibration = _calibration(self)
+        self._calibration = calibration(
+            reference=self.reference, anchors=self.anchors, model=self.model, fpr=self.fpr
+        )
 
     def expand(self, batches: beam.PCollection) -> Any:
         function = _Detect(
@@ -101,13 +103,6 @@ class DetectSynthetic(beam.PTransform):
     def display_data(self) -> dict[str, Any]:
         names = ("text", "source", "reference", "fpr", "model", "min_words", "label_words", "with_errors")
         return displayed(self, *names)
-
-
-def _calibration(transform: DetectSynthetic) -> synthetic.Calibration:
-    known = transform.anchors if transform.anchors is not None else synthetic.empty_anchors()
-    if transform.reference is not None:
-        known = synthetic.merge(known, synthetic.from_arrays(load_profile(transform.reference).anchors))
-    return synthetic.calibrate(known, synthetic.load_model(transform.model), transform.fpr)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from datatrove.utils.typeshelper import StatHints
 
 from curation import synthetic
 from curation.datatrove.documents import check_batch, in_batches, texts
-from curation.jobs.stages import load_profile
+from curation.jobs.calibrated import calibration
 
 ADDED = ("p_synthetic", "synthetic_label", "synthetic_reason")
 
@@ -52,18 +52,15 @@ class DetectSynthetic(PipelineStep):
 
     def _calibrate(self) -> synthetic.Calibration:
         """Made anew in every task, so that only plain values are pickled."""
-        anchors = synthetic.empty_anchors()
-        if self.reference is not None:
-            anchors = synthetic.from_arrays(load_profile(self.reference).anchors)
-        return synthetic.calibrate(anchors, synthetic.load_model(self.model), self.fpr)
+        return calibration(reference=self.reference, model=self.model, fpr=self.fpr)
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
         """Yield the documents with their labels, without those that are excluded."""
-        calibration = self._calibrate()
+        made = self._calibrate()
         with self.exclusion_writer or contextlib.nullcontext() as writer:
             for documents in in_batches(data, self.batch_mb):
                 with self.track_time("batch"):
-                    self._label(documents, calibration)
+                    self._label(documents, made)
                 for document in documents:
                     label = document.metadata["synthetic_label"]
                     self.stat_update(StatHints.total, f"label_{label}")
@@ -77,7 +74,7 @@ class DetectSynthetic(PipelineStep):
                         self.update_doc_stats(document)
                         yield document
 
-    def _label(self, documents: list[Document], calibration: synthetic.Calibration) -> None:
+    def _label(self, documents: list[Document], made: synthetic.Calibration) -> None:
         columns = {"text": texts(documents)}
         if self.source is not None:
             names = [document.metadata.get(self.source) for document in documents]
@@ -85,7 +82,7 @@ class DetectSynthetic(PipelineStep):
         found = synthetic.detect_synthetic(
             pa.table(columns),
             source="source" if self.source is not None else None,
-            calibration=calibration,
+            calibration=made,
             model=self.model,
             min_words=self.min_words,
             label_words=self.label_words,

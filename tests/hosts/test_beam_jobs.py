@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import apache_beam as beam
@@ -94,3 +96,13 @@ def test_write_shards_refuses_two_schemas(tmp_path):
     given = [pa.RecordBatch.from_pydict({"text": ["a"]}), pa.RecordBatch.from_pydict({"text": ["a"], "n": [1]})]
     with pytest.raises(Exception, match="two schemas"), beam.Pipeline(runner=FnApiRunner()) as p:
         _ = p | beam.Create(given) | curation_beam.WriteShards(output=str(tmp_path / "out"), files=1)
+
+
+def test_nothing_but_the_hosts_imports_their_engines():
+    code = (
+        "import sys, curation, curation.jobs, curation.local, curation.annotate\n"
+        "curation.curate, curation.deduplicate, curation.detect_synthetic, curation.measure\n"
+        "print(sorted({'apache_beam', 'datatrove'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"

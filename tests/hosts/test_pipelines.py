@@ -12,11 +12,16 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from datatrove.data import Document
 
 from curation import beam as curation_beam
+from curation import detect_synthetic, synthetic
 from curation.config import load
+from curation.datatrove import DetectSynthetic
+from curation.diversity import reference
 from curation.jobs import build_reference
-from hosts.world import table, write
+from hosts.world import KEPT, batches, keep, rows, table, write
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
@@ -84,6 +89,26 @@ def crawl(tmp_path, monkeypatch):
     build_reference(load(None, {"inputs": [{"path": "crawl"}]}), "human.profile", quiet=True)
     (tmp_path / "curate.yaml").write_text("inputs: [{path: crawl}]\noutput: out\n")
     return tmp_path
+
+
+def test_a_reference_calibrates_every_host_alike(crawl):
+    profile = reference.load((crawl / "human.profile").read_bytes(), "human.profile")
+    expected = detect_synthetic(table(), anchors=synthetic.from_arrays(profile.anchors))
+    plain = detect_synthetic(table())
+    assert not expected.column("p_synthetic").equals(plain.column("p_synthetic"))
+    KEPT["out"] = []
+    with beam.Pipeline(runner=FnApiRunner()) as p:
+        labelled = p | beam.Create(batches(40)) | curation_beam.DetectSynthetic(reference="human.profile")
+        labelled | beam.Map(keep, "out")
+    assert rows(KEPT["out"]) == rows(expected)
+    given = [Document(text=text or "", id="") for text in table().column("text").to_pylist()]
+    found = [document.metadata for document in DetectSynthetic(reference="human.profile").run(iter(given))]
+    assert found == expected.select(list(found[0])).to_pylist()
+    other = profile._replace(model="another")
+    (crawl / "other.profile").write_bytes(reference.save(other))
+    for build in (curation_beam.DetectSynthetic, DetectSynthetic):
+        with pytest.raises(ValueError, match="other.profile was scored by another detector"):
+            build(reference="other.profile")
 
 
 @pytest.mark.engines
