@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
-from curation.kernels.tokens import WORD
+from curation.kernels.minhash import count_words
 from curation.text import Tokens, gate, text_buffer, tokenise
 from curation.text.urls import url_keys
 
@@ -37,6 +37,11 @@ class Settings:
     keep: str | None = None  # column by which duplicates are kept
     benchmarks: dedup.Benchmarks | None = None  # text that must not be trained on
     added: tuple[str, ...] = ()
+
+    @property
+    def gated(self) -> bool:
+        """Is there a use for class and language of the text? Deduplication alone has none, and they cost the most."""
+        return self.model is not None or self.features or self.measure
 
     @property
     def schema(self) -> pa.Schema:
@@ -85,9 +90,12 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         "row_hash": dedup.fixed_binary(dedup.row_hashes(batch, settings.added, {settings.text: content})),
     }
     columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
-    gated = gate.gate(tokens, data, starts)
-    columns["gate"] = pa.array(gate.GATES, pa.string()).take(pa.array(gated.code))
-    columns["lang"] = pa.array(gate.LANGS, pa.string()).take(pa.array(gated.lang))
+    if settings.gated:
+        gated = gate.gate(tokens, data, starts)
+        columns["gate"] = pa.array(gate.GATES, pa.string()).take(pa.array(gated.code))
+        columns["lang"] = pa.array(gate.LANGS, pa.string()).take(pa.array(gated.lang))
+    else:
+        columns["gate"] = columns["lang"] = pa.nulls(documents, pa.string())
     if settings.model is None:
         columns["logit"] = columns["logit_check"] = pa.nulls(documents, pa.float32())
     else:
@@ -146,8 +154,9 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 def _count_words(tokens: Tokens) -> np.ndarray:
     """int64[documents]: word tokens of each document."""
-    running = np.concatenate([[0], np.cumsum((tokens.kind & WORD).astype(bool))])
-    return np.diff(running[tokens.offsets])
+    out = np.empty(len(tokens.offsets) - 1, np.int64)
+    count_words(tokens.kind, tokens.offsets, out)
+    return out
 
 
 def _ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> pa.Array:

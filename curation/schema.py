@@ -55,9 +55,9 @@ def signal_columns(
         Column("row_hash", pa.binary(16), "128-bit hash of all input columns in name order"),
         Column("logit", pa.float32(), "score of the synthetic-text model, or null"),
         Column("logit_check", pa.float32(), "score of a second model that sees half of the n-gram buckets, or null"),
-        Column("lang", pa.string(), "language: en, other or und"),
+        Column("lang", pa.string(), "language: en, other or und; null where only duplicates are looked for"),
         Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
-        Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty"),
+        Column("gate", pa.string(), "prose, code, table, list, maths, boilerplate, short or empty; null likewise"),
     ]
     if bands:
         columns += [

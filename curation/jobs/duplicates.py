@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import dedup, schema
+from curation import dedup, io, schema
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import earlier, resolve, stages
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -36,7 +36,11 @@ def steps(job: Job) -> list[Step]:
 def summary(job: Job) -> dict[str, Any] | None:
     """What an earlier run with these settings wrote of these inputs, or None."""
     found = stages.read_json(_summary_path(job))
-    return found if found is not None and found["hash"] == job.hashes["resolve"] else None
+    if found is None or found["hash"] != job.hashes["resolve"]:
+        return None
+    # somebody may have cleared the folder without the summary
+    complete = all(io.exists(stages.decisions_path(job, "clusters", shard)) for shard in job.shards)
+    return found if complete else None
 
 
 def _summary_path(job: Job) -> str:

@@ -100,6 +100,16 @@ def equal_minima(signatures, left, right, out):
 
 
 @njit(nogil=True, cache=True)
+def count_words(kinds, offsets, out):
+    """out[d] = word tokens of document d; kinds uint8[t], offsets int64[docs + 1], out int64[docs]."""
+    for d in range(len(out)):
+        words = 0
+        for t in range(offsets[d], offsets[d + 1]):
+            words += kinds[t] & WORD
+        out[d] = words
+
+
+@njit(nogil=True, cache=True)
 def sequence_kernel(hashes, kinds, offsets, seed_a, seed_b, out, has_words):
     """Two 64-bit hashes of the sequence of words of every document: out uint64[docs, 2], has_words bool[docs]."""
     k1, k2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)

@@ -117,6 +117,8 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "gone": {name: _gone(report, name) for name in _ABSENT},
         "documents": w.section(report, "documents"),
         "duplicates": w.section(report, "duplicates"),
+        "lines": w.section(w.section(report, "duplicates"), "lines"),
+        "contamination": w.section(report, "contamination"),
         "examples": [_example(e) for e in _rows(w.section(report, "duplicates").get("examples"))[:EXAMPLES]],
         "synthetic": synthetic,
         "anchored": bool(

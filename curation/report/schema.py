@@ -79,6 +79,25 @@ class Cluster(TypedDict, total=False):
     by_source: dict[str, int]
 
 
+class Curves(TypedDict, total=False):
+    """Pairs that were compared and documents that merged, by similarity, in common bins."""
+
+    edges: list[float]
+    candidates: list[int]
+    merged: list[int]
+
+
+class RepeatedUnits(TypedDict, total=False):
+    """Lines or paragraphs in more than `max_repeats` documents."""
+
+    unit: str
+    max_repeats: int
+    action: str
+    repeated: int  # distinct units
+    most_documents: int  # documents with the commonest
+    by_source: dict[str, dict[str, int]]  # documents, units, bytes and emptied documents
+
+
 class Duplicates(TypedDict, total=False):
     reason: str | None
     clusters: int  # clusters of two or more
@@ -88,6 +107,24 @@ class Duplicates(TypedDict, total=False):
     similarity: Histogram  # of removed near-duplicates to their survivors
     largest: list[Cluster]
     examples: list[Example]
+    curves: Curves
+    against: int  # removed as duplicates of documents of earlier runs
+    split_buckets: int  # buckets larger than dedup.max_bucket
+    action: str  # remove, or keep: duplicates stay and share a weight
+    lines: RepeatedUnits | None
+
+
+class Contamination(TypedDict, total=False):
+    """Documents that share a run of words with benchmark text."""
+
+    reason: str | None
+    action: str  # drop or mark
+    ngram: int
+    overlap: float
+    benchmarks: int  # benchmark documents
+    too_short: int  # of these, with fewer words than a run
+    documents: int  # that share at least one run
+    by_benchmark: dict[str, dict[str, object]]  # documents and an example, by benchmark file
 
 
 class Prevalence(TypedDict, total=False):
@@ -252,6 +289,7 @@ class Run(TypedDict, total=False):
 class Report(TypedDict, total=False):
     documents: Documents | None
     duplicates: Duplicates | None
+    contamination: Contamination | None
     synthetic: Synthetic | None
     diversity: DiversitySection | None
     variance: VarianceSection | None

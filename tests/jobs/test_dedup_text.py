@@ -170,3 +170,14 @@ def test_other_benchmarks_are_searched_for_anew(tmp_path):
     other.write_text(json.dumps({"text": " ".join(words(2, 60)[10:40])}) + "\n")
     assert job(tmp_path, rows, decontaminate={"paths": [str(other)]})["documents"]["by_reason"] == {"contaminated": 1}
     shutil.rmtree(tmp_path / "out")
+
+
+def test_the_page_shows_lines_and_benchmarks(tmp_path):
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": QUESTION + " <script>"}) + "\n")
+    rows = [*pages(), {"id": "<i>x", "text": QUESTION, "date": None, "n": 99}]
+    lines = {"enabled": True, "unit": "line", "max_repeats": 4, "min_chars": 10}
+    job(tmp_path, rows, dedup={"lines": lines}, decontaminate={"paths": [str(tmp_path / "b.jsonl")]})
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "in more than 4 documents: 2 distinct, the commonest in 13" in page
+    assert "with a run of 13 words" in page and "b.jsonl" in page and "train leaves the station" in page
+    assert "&lt;i&gt;x" in page and "<i>x" not in page
