@@ -195,12 +195,14 @@ def _diversity(job: Job) -> dict[str, Any]:
             "shards": shards,
             "sources": {n: diversity.at_block_size(s, ruler, TOTAL_BLOCKS).mean for n, s in sorted(sources.items())},
         }
-    statistics, reference = diversity.readings(), {}
+    statistics: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in diversity.readings().items()}
+    reference: dict[str, float | None] = {}
     if job.config.reference:
         kept = stages.load_profile(job.config.reference).statistics
         blocks = diversity.at_block_size(diversity.load(kept), ruler, REFERENCE_BLOCKS)
         reference = blocks.mean
-        statistics = {name: {**entry, "scale": blocks.spread[name]} for name, entry in statistics.items()}
+        for name, entry in statistics.items():
+            entry["scale"] = blocks.spread[name]
     return {**sides, "reference": reference, "statistics": statistics}
 
 

@@ -14,23 +14,19 @@ import pyarrow.parquet as pq
 
 from curation import io, schema, synthetic
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import leaving, lines, resolve, stages
+from curation.jobs import budget, leaving, lines, shares, stages
 from curation.jobs.decisions import Final
 from curation.jobs.leaving import Documents
 from curation.jobs.variance import variance
-from curation.mixing import balance, gate, sampling
+from curation.mixing import balance, gate
 from curation.mixing import report as mix_report
 from curation.mixing.base import Base, base_measure, human_merge, human_sums
 from curation.mixing.features import CORE_COLUMNS, FEATURES, design_matrix, held_out_matrix
 from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
 from curation.plan import Context, Job, Progress, Shard, Step
-from curation.synthetic.histogram import GRID
 
-BUDGET_PASSES = 5
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FIXED = 1 << 20
-LEAST_COVERAGE = 0.5  # of the crawl by the reference, below which its anchors say nothing about the crawl
-EDGES = np.linspace(-8, 8, 65)  # of the histograms of scores
 _FEATURES = ["core", "words", "bins", "style"]
 
 
@@ -56,11 +52,7 @@ def steps(job: Job) -> list[Step]:
         Step(f"pass {passes}", "weigh", work=_last_sums, merge=balance.merge, finish=_Newton(passes, last=True)),
         Step("weights", "weigh", work=_weights, merge=_add_weights, finish=_totals),
     ]
-    if _budgeted(job):
-        found += [
-            Step(f"budget {n}", "weigh", work=_grid, merge=_add, finish=_Narrow(n)) for n in range(1, BUDGET_PASSES + 1)
-        ]
-    return [*found, Step("weigh", "weigh", finish=_finish)]
+    return [*found, *budget.steps(job), Step("weigh", "weigh", finish=_finish)]
 
 
 def mode(job: Job) -> str:
@@ -71,18 +63,17 @@ def mode(job: Job) -> str:
     return "balance" if job.config.reference else "none"
 
 
-def _budgeted(job: Job) -> bool:
-    select = job.config.select
-    return select.tokens is not None or select.documents is not None or select.rate is not None
-
-
 def _summary_path(job: Job) -> str:
     return f"{job.config.output}/decisions/weights.json"
 
 
 def _summary(job: Job) -> dict[str, Any] | None:
     found = stages.read_json(_summary_path(job))
-    return found if found is not None and found["hash"] == job.hashes["weigh"] else None
+    if found is None or found["hash"] != job.hashes["weigh"]:
+        return None
+    # somebody may have cleared the folder without the summary
+    complete = all(io.exists(stages.decisions_path(job, "weights", shard)) for shard in job.shards)
+    return found if complete else None
 
 
 # what is known of a document before it is weighed
@@ -171,7 +162,8 @@ def _coverage(job: Job, merged: Any, context: Context) -> Any:
 def _balanced(
     job: Job, shard: Shard, context: Context
 ) -> Iterator[tuple[Documents, Base, np.ndarray, np.ndarray, np.ndarray]]:
-    """(documents, base, q inside the coverage, feature matrix, bool inside) of each batch; no features in other modes."""
+    """(documents, base, q inside the coverage, feature matrix, bool inside) of each batch; no features in other
+    modes."""
     how = mode(job)
     for item in documents(job, shard, context):
         base = _base(job, item, context)
@@ -279,44 +271,10 @@ def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> di
                 before = result["source"].get(source, (0, 0))
                 result["source"][source] = (before[0] + count, before[1] + weight)
             if job.config.detect.enabled:
-                scores = _scored(item, shard, context, weights, inside)
-                result["scores"] = _either(_add_scores, result["scores"], scores)
+                scores = shares.scored(item, shard, context, weights, inside)
+                result["scores"] = _either(shares.add, result["scores"], scores)
             writer.write_batch(_table(item, weights))
     return result
-
-
-def _scored(
-    item: Documents, shard: Shard, context: Context, weights: np.ndarray, inside: np.ndarray
-) -> dict[str, Any]:
-    """What passes the thresholds by shard, by source and after weighing, and histograms of the scores by source.
-
-    Shares rest on anchors, so they are those of documents that the reference covers (bool[docs] `inside`).
-    """
-    calibration = context["calibrate"]["calibration"]
-    logit = resolve.scores(item.signals, "logit")
-    words, names = item.signals.column("word_count").to_numpy(), resolve.names(item.signals)
-    judged = item.p.is_valid().to_numpy(zero_copy_only=False)
-    here = np.full(len(logit), f"{shard.source}/{shard.relative}")
-    counts = {
-        name: np.histogram(np.clip(logit[judged & (names == name)], EDGES[0], EDGES[-1]), EDGES)[0]
-        for name in np.unique(names).tolist()
-    }
-    judged &= inside
-    return {
-        "shard": synthetic.passing(calibration, logit, words, names, here, judged),
-        "source": synthetic.passing(calibration, logit, words, names, names, judged),
-        "after": synthetic.weighed(np.where(judged, item.p.to_numpy(zero_copy_only=False), np.nan), weights),
-        "histogram": counts,
-    }
-
-
-def _add_scores(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    merged = {key: synthetic.merge_passing(a[key], b[key]) for key in ("shard", "source")}
-    histograms = [a["histogram"], b["histogram"]]
-    names = sorted({name for h in histograms for name in h})
-    none = np.zeros(len(EDGES) - 1, np.int64)
-    summed = {n: histograms[0].get(n, none) + histograms[1].get(n, none) for n in names}
-    return merged | {"histogram": summed, "after": a["after"] + b["after"]}
 
 
 def _by_source(signals: pa.RecordBatch, kept: np.ndarray, mass: np.ndarray) -> Iterator[tuple[str, int, int]]:
@@ -343,7 +301,7 @@ def _add_weights(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: a[key] + b[key] for key in ("kept", "mass", "tokens")},
         "summary": _either(mix_report.summary_merge, a["summary"], b["summary"]),
-        "scores": _either(_add_scores, a["scores"], b["scores"]),
+        "scores": _either(shares.add, a["scores"], b["scores"]),
         "source": {
             s: tuple(x + y for x, y in zip(a["source"].get(s, none), b["source"].get(s, none), strict=True))
             for s in sorted({*a["source"], *b["source"]})
@@ -360,64 +318,7 @@ def _totals(job: Job, merged: dict[str, Any] | None, context: Context) -> dict[s
     """The sums over all shards, the scale that brings the mean weight to 1, and where the search for a rate begins."""
     found = merged or {"kept": 0, "mass": 0, "tokens": 0, "summary": None, "source": {}, "scores": None}
     scale = found["kept"] * _FIXED / found["mass"] if found["mass"] else 0.0
-    return found | {"scale": scale, "search": sampling.begin(_budget(job, found["kept"])) if _budgeted(job) else None}
-
-
-# selection
-
-
-def _budget(job: Job, kept: int) -> int:
-    select = job.config.select
-    if select.rate is not None:
-        return max(1, round(select.rate * kept))
-    return select.tokens or select.documents or 1
-
-
-def _search(context: Context) -> sampling.Selection:
-    last = max((int(name[7:]) for name in context if name.startswith("budget ")), default=0)
-    return context[f"budget {last}"] if last else context["weights"]["search"]
-
-
-def _grid(job: Job, shard: Shard, context: Context, progress: Progress) -> np.ndarray:
-    search, scale, config = _search(context), context["weights"]["scale"], job.config
-    sums = np.zeros(len(search.grid), np.int64)
-    if not search.grid:
-        return sums
-    weights = pq.ParquetFile(io.open_file(stages.decisions_path(job, "weights", shard)))
-    signals = stages.read_signals(job, shard, ["id", "tokens"])
-    with weights:
-        for batch, mine in zip(
-            signals, weights.iter_batches(stages.BATCH, columns=["weight"], use_threads=False), strict=True
-        ):
-            size = batch.column("tokens").to_numpy() if config.select.tokens else np.ones(batch.num_rows, np.int64)
-            sums += sampling.grid_sums(
-                mine.column("weight").to_numpy() * scale,
-                sampling.uniforms(batch.column("id"), config.run.seed),
-                size,
-                search.grid,
-                config.select.max_repeats,
-            )
-    return sums
-
-
-def _add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a + b
-
-
-@dataclass(frozen=True)
-class _Narrow:
-    """One pass of the search for the rate that meets the budget."""
-
-    number: int
-
-    def __call__(self, job: Job, merged: np.ndarray | None, context: Context) -> sampling.Selection:
-        search = _search(context)
-        if not search.grid or merged is None:
-            return search
-        return sampling.narrow(search, merged)
-
-
-# the end
+    return found | {"scale": scale, "search": budget.begin(job, found["kept"])}
 
 
 def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
@@ -427,7 +328,7 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
     if found is not None and totals["summary"] is not None:
         report = mix_report.report(totals["summary"], solution, found["targets"], found["errors"], found["cover"])
         report["variance"] = variance(totals["summary"], _profile(job))
-    search = _search(context) if _budgeted(job) else None
+    search = budget.search(context)
     high = (report.get("weight_quantiles") or {}).get("0.95")
     final = Final(
         scale=totals["scale"],
@@ -447,46 +348,11 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
             "final": final._asdict(),
             "selection": None if search is None else search._asdict(),
             "sources": {s: {"documents": n, "weight": m / _FIXED} for s, (n, m) in totals["source"].items()},
-            "synthetic": _prevalences(job, totals["scores"], context),
+            "synthetic": shares.estimates(totals["scores"], context),
             "mix": report or {"status": solution.status, "reason": solution.reason, "ess": solution.ess},
         },
     )
     return _load(job, None, context)
-
-
-def _prevalences(job: Job, scores: dict[str, Any] | None, context: Context) -> dict[str, Any] | None:
-    if scores is None:
-        return None
-    calibration, anchors = context["calibrate"]["calibration"], context["calibrate"]["anchors"]
-    mine = anchors.kind == 0
-    values = np.clip(anchors.value[mine] * GRID, EDGES[0], EDGES[-1])
-    found = context.get("coverage")
-    share = 1.0 if found is None else found["cover"].share
-
-    def shares(name: str) -> dict[str, Any]:
-        values = synthetic.prevalence(scores[name], calibration)
-        if share >= LEAST_COVERAGE:
-            return values
-        # anchors of other genres would pass their offset off as synthetic text
-        reason = f"the reference covers {share:.0%} of the documents: its scores say little about the others"
-        unknown = dict.fromkeys(("estimate", "low", "high", "lower_bound")) | {"reason": reason}
-        return {group: value | unknown for group, value in values.items()}
-
-    by_shard, by_source = shares("shard"), shares("source")
-    total = by_shard.pop("")
-    return {
-        "total": total,
-        "by_shard": by_shard,
-        "by_source": {k: v for k, v in by_source.items() if k},
-        "after": {"estimate": synthetic.share_after(scores["after"], total["estimate"])},
-        "histogram": {
-            "edges": EDGES.tolist(),
-            "counts": {name: counts.tolist() for name, counts in scores["histogram"].items()},
-            "anchors": np.histogram(values, EDGES, weights=anchors.number[mine])[0].astype(int).tolist(),
-        },
-        "anchors": int(anchors.number[mine].sum()),
-        "warnings": list(calibration.warnings),
-    }
 
 
 def _load(job: Job, _: Any, context: Context) -> dict[str, Any]:

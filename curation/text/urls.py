@@ -7,7 +7,10 @@ import xxhash
 
 #: query parameters that say where a visitor came from, never what the page shows
 TRACKING = frozenset(
-    "fbclid gclid dclid gbraid wbraid msclkid yclid igshid mc_cid mc_eid ref_src spm _ga _gl oly_anon_id".split()
+    [
+        *("fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "igshid", "mc_cid", "mc_eid"),
+        *("ref_src", "spm", "_ga", "_gl", "oly_anon_id"),
+    ]
 )
 _PORTS = {"http": "80", "https": "443", "ftp": "21"}
 
