@@ -133,6 +133,23 @@ def inspect(
     _act(act)
 
 
+@app.command("train-detector")
+def train_detector(
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Parquet or JSON lines with text and label")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="MODEL", help="the model file to write")],
+    backend: Annotated[str, typer.Option("--backend", help="hashed (for detect.model) or fasttext")] = "hashed",
+) -> None:
+    """Train a synthetic-text detector on labelled documents and print how it does on sources it did not see."""
+
+    def act() -> int:
+        from curation.detector import train_detector as work
+
+        work(data, output, backend)
+        return 0
+
+    _act(act)
+
+
 @app.command()
 def report(output: Annotated[str, typer.Argument(metavar="OUT", help="the output folder of a run")]) -> None:
     """Write report.html again from report.json and print the summary."""

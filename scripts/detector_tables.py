@@ -1,20 +1,36 @@
 """The tables of docs/detector.md, in Markdown, from the scores of sources that were left out of training."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from curation.schema import LABELS
 from curation.synthetic import Model, anchor_state, apply, calibrate, empty_anchors, passing, prevalence
-from curation.synthetic.evaluation import HeldOut, separation, source_quantile
+from curation.synthetic.evaluation import HeldOut, comparable
 from curation.synthetic.model import MIN_WORDS
+from curation.synthetic.tables import false_positives, halves, percent, separations, take, variants
+
+LEAST_ANCHORS = 150  # for the tables that need anchors of a fold
+BINS = 10  # of p, in the calibration error
+
+
+def splice(path: Path, name: str, text: str) -> None:
+    """Put the text between `<!-- NAME -->` and `<!-- end NAME -->` in a file."""
+    found = path.read_text("utf-8")
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+    if not pattern.search(found):
+        raise SystemExit(f"{path} has no line <!-- {name} --> with <!-- end {name} --> after it")
+    path.write_text(pattern.sub(lambda match: match[1] + "\n" + text + "\n" + match[2], found), "utf-8")
 
 
 def tables(data: HeldOut, model: Model) -> str:
-    """Separation by fold, false positives by human source, labels with anchors, and shares, one after another."""
+    """Separation by fold, variants, false positives, labels, calibration error and shares, one after another."""
     folds = sorted(set(data.fold.tolist()))
     parts = [
-        *separations(data, folds),
+        *separations(data),
+        *variants(data),
         *false_positives(data),
         *labels(data, model, folds),
         *shares(data, model, folds),
@@ -22,55 +38,9 @@ def tables(data: HeldOut, model: Model) -> str:
     return "\n".join(parts) + "\n"
 
 
-def take(data: HeldOut, rows: np.ndarray) -> HeldOut:
-    return HeldOut(*(column[rows] for column in data))
-
-
-def separations(data: HeldOut, folds: list[str]) -> list[str]:
-    lines = []
-    for name in ("logit", "logit_check"):
-        for least in (50, 150):
-            lines += ["", f"`{name}`, {least} words or more:", ""]
-            lines += ["| left out | human | synthetic | AUROC | TPR at 1 % FPR |", "|---|---|---|---|---|"]
-            for fold in [*folds, "all pooled"]:
-                part = take(data, data.prose & (data.words >= least) & ((data.fold == fold) | (fold not in folds)))
-                found = separation(getattr(part, name), part.label, part.cluster)
-                numbers = f"{interval(found['auroc'])} | {interval(found['tpr@0.01'])}"
-                lines.append(f"| {fold} | {found['human']} | {found['synthetic']} | {numbers} |")
-    return lines
-
-
-def interval(row: list[float] | None) -> str:
-    return "-" if row is None else f"{row[0]:.3f} [{row[1]:.3f}, {row[2]:.3f}]"
-
-
-def percent(hits: np.ndarray) -> str:
-    """Share in per cent with its Wilson interval."""
-    n, p, z = len(hits), float(np.mean(hits)), 1.96
-    middle, spread = (p + z * z / 2 / n), z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
-    low, high = (max(0.0, (middle + sign * spread) / (1 + z * z / n) * 100) for sign in (-1, 1))
-    return f"{100 * p:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def false_positives(data: HeldOut) -> list[str]:
-    lines = ["", "| human source | documents | FPR %, threshold of the other sources | FPR %, own anchors |"]
-    lines += ["|---|---|---|---|"]
-    human = np.isfinite(data.logit) & (data.label == 0) & (data.words >= MIN_WORDS)
-    for source in sorted(set(data.source[human].tolist())):
-        for prose in (True, False):
-            own = human & (data.source == source) & (data.prose == prose)
-            if own.sum() < 60:
-                continue
-            others = human & data.prose & (data.source != source)
-            _, codes, counts = np.unique(data.source[others], return_inverse=True, return_counts=True)
-            above = data.logit[own] > source_quantile(data.logit[others], counts[codes] ** -0.5, 0.99)
-            half = (data.key[own] >> np.uint64(40)) % np.uint64(2) == 1
-            anchors, test = -np.sort(-data.logit[own][half]), data.logit[own][~half]
-            allowed = int(0.01 * (len(anchors) + 1))
-            anchored = percent(test > anchors[allowed - 1]) if prose and allowed else "-"
-            name = source if prose else f"{source}, what the gate keeps out"
-            lines.append(f"| {name} | {own.sum()} | {percent(above)} | {anchored} |")
-    return lines
+def brief(data: HeldOut) -> str:
+    """Separation and variants only."""
+    return "\n".join([*separations(data), *variants(data)]) + "\n"
 
 
 def without(model: Model, fold: str) -> Model:
@@ -82,24 +52,42 @@ def without(model: Model, fold: str) -> Model:
 
 
 def labels(data: HeldOut, model: Model, folds: list[str]) -> list[str]:
-    lines = ["", "| left out, 150 words or more | anchors | class | documents | human | undetermined | synthetic |"]
+    """Labels and calibration error by fold, its own human half as anchors or none; `mean` weighs folds equally."""
+    lines = ["", "| 150 words or more, % labelled | anchors | class | human | undetermined | synthetic | error of p |"]
     lines += ["|---|---|---|---|---|---|---|"]
+    means: dict[tuple[str, str], list[list[float]]] = {}
+    chosen = comparable(data) & (data.words >= 150) & np.isfinite(data.logit)
     for fold in folds:
-        part = take(data, (data.fold == fold) & data.prose & (data.words >= 150) & np.isfinite(data.logit))
-        anchor = (part.label == 0) & ((part.key >> np.uint64(40)) % np.uint64(2) == 1)
+        part = take(data, chosen & (data.fold == fold))
+        anchor = (part.label == 0) & halves(part.key)
         # synthetic text bears the name of its own corpus, so a fold is one stratum here
         one = np.full(len(part.label), "fold")
         known = anchor_state(part.logit, part.logit_check, part.words, one, anchor)
         for name, anchors in (("own", known), ("none", empty_anchors())):
             found = calibrate(anchors, model, 0.01)
             prose, english = np.zeros(len(one), np.uint8), np.full(len(one), "en")
-            _, label, _ = apply(found, part.logit, part.words, one, prose, english)
+            p, label, _ = apply(found, part.logit, part.words, one, prose, english)
+            error = calibration_error(p[~anchor], part.label[~anchor])
             for value, kind in ((0, "human"), (1, "synthetic")):
                 rows = (part.label == value) & ~anchor
-                if rows.sum() >= 30:
-                    cells = " | ".join(percent(label[rows] == code) for code in range(len(LABELS)))
-                    lines.append(f"| {fold} | {name} | {kind} | {rows.sum()} | {cells} |")
+                shares = [float((label[rows] == code).mean()) for code in range(len(LABELS))]
+                means.setdefault((name, kind), []).append([*shares, error])
+                cells = " | ".join(percent(label[rows] == code) for code in range(len(LABELS)))
+                lines.append(f"| {fold} | {name} | {kind} ({rows.sum()}) | {cells} | {error:.3f} |")
+    for (name, kind), values in means.items():
+        *shares, error = np.mean(values, axis=0)
+        cells = " | ".join(f"{100 * share:.1f}" for share in shares)
+        lines.append(f"| **mean** | {name} | {kind} | {cells} | {error:.3f} |")
     return lines
+
+
+def calibration_error(p: np.ndarray, label: np.ndarray) -> float:
+    """Expected calibration error (Guo et al. 2017) at equal classes, in ten bins."""
+    weight = np.where(label == 1, 0.5 / max((label == 1).sum(), 1), 0.5 / max((label == 0).sum(), 1))
+    places = np.minimum((p * BINS).astype(int), BINS - 1)
+    total = np.bincount(places, weight, BINS)
+    gap = np.bincount(places, weight * p, BINS) - np.bincount(places, weight * label, BINS)
+    return float(np.abs(gap)[total > 0].sum())
 
 
 def shares(data: HeldOut, model: Model, folds: list[str], draws: int = 20, size: int = 2000) -> list[str]:
@@ -110,14 +98,15 @@ def shares(data: HeldOut, model: Model, folds: list[str], draws: int = 20, size:
         "lower bound |",
         "|---|---|---|---|---|---|",
     ]
+    chosen = comparable(data) & (data.words >= MIN_WORDS) & np.isfinite(data.logit)
     for share in (0.0, 0.01, 0.05, 0.1, 0.25, 0.5):
         errors: dict[str, list[float]] = {}
         held, width, bounded = [], [], []
         for fold in folds:
-            part = take(data, (data.fold == fold) & data.prose & (data.words >= MIN_WORDS) & np.isfinite(data.logit))
-            anchor = (part.label == 0) & ((part.key >> np.uint64(40)) % np.uint64(2) == 1)
+            part = take(data, chosen & (data.fold == fold))
+            anchor = (part.label == 0) & halves(part.key)
             humans, synthetics = np.flatnonzero((part.label == 0) & ~anchor), np.flatnonzero(part.label == 1)
-            if anchor.sum() < 150 or len(synthetics) < 150:
+            if anchor.sum() < LEAST_ANCHORS or len(synthetics) < LEAST_ANCHORS:
                 continue
             one = np.full(len(part.label), "fold")
             known = anchor_state(part.logit, part.logit_check, part.words, one, anchor)

@@ -9,6 +9,7 @@ before it sees them.
 import mmap
 import os
 import struct
+import tempfile
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from curation.kernels.hashing import mix64_array
+from curation.synthetic.documents import LEAST_WORDS, check_classes, documents, fold_codes
+from curation.synthetic.evaluation import HeldOut
+from curation.text.gate import ENGLISH, PROSE, gate
+from curation.text.tokens import text_buffer, tokenise
 
 _MAGIC, _VERSIONS = 793_712_314, (11, 12)
 _SUPERVISED = 3
@@ -29,6 +36,13 @@ _LINE_BREAKS = "[\\x00\\n\\x0b\\x0c\\r\\x{85}\\x{2028}\\x{2029}]+"
 _WAY_OUT = "copy the file again, or train the model anew"
 
 _loading = threading.Lock()
+
+#: how `train` calls the classes
+HUMAN, SYNTHETIC = "__label__human", "__label__synthetic"
+#: word pairs in 16 dimensions; one thread, because more make every run another model
+SETTINGS = {"dim": 16, "wordNgrams": 2, "bucket": 500_000, "epoch": 5, "lr": 0.3, "thread": 1, "verbose": 0}
+MANY = 10_000  # training texts from which words that occur fewer than 5 times are left out
+CROP = (50, 420)  # words of a training crop, log-uniform
 
 
 class _Damaged(Exception):
@@ -160,3 +174,78 @@ def _model(path: str, size: int, modified: int) -> Any:
 
     with _loading:
         return fasttext.load_model(path)
+
+
+def train(table: pa.Table, path: str | Path) -> HeldOut:
+    """Train a classifier with the labels HUMAN and SYNTHETIC, write it to `path` and measure it on left-out sources.
+
+    `table` as in `training.train`; `path` ends in .bin, or in .ftz for a quantised model. Every document is cropped to
+    a random stretch of 50-420 words, and the smaller class is repeated until both weigh alike. The scores returned are
+    log odds of SYNTHETIC, `logit_check` is missing. Raises ValueError as `documents` does, for another ending, and
+    without the fasttext module.
+    """
+    if Path(path).suffix not in (".bin", ".ftz"):
+        raise ValueError(f"a fastText model is a .bin or .ftz file, not {path}")
+    if not available():
+        raise ValueError("training with fastText needs its module: pip install 'curation[fasttext]'")
+    found = documents(table)
+    words = [value.split() for value in lines(pc.fill_null(found.text, "")).to_pylist()]
+    kept = np.flatnonzero(np.array([len(w) >= LEAST_WORDS for w in words]))
+    text = found.text.take(pa.array(kept))
+    crops = [_crop(words[i], int(found.key[i])) for i in kept]
+    label, key, source, _, fold, cluster, variant = (column[kept] for column in found[1:])
+    check_classes(label, variant)
+    folds, codes = fold_codes(fold, key)
+    trained = variant == ""
+    logit = np.full(len(crops), np.nan, np.float32)
+    for code in range(len(folds)):
+        rest, out = np.flatnonzero((codes != code) & trained), np.flatnonzero(codes == code)
+        if len(np.unique(label[rest])) == 2:
+            logit[out] = _log_odds(_fit(crops, label, key, rest), [crops[i] for i in out])
+    model = _fit(crops, label, key, np.flatnonzero(trained), quantise=Path(path).suffix == ".ftz")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    model.save_model(str(path))
+    tokens = tokenise(text)
+    gated = gate(tokens, *text_buffer(text))
+    prose = (gated.code == PROSE) & (gated.lang == ENGLISH)
+    length = np.array([crop.count(" ") + 1 for crop in crops])
+    missing = np.full(len(crops), np.nan, np.float32)
+    rows = np.unique(cluster, return_inverse=True)[1]
+    names = np.array(folds)[codes]
+    return HeldOut(logit, missing, label.astype(np.int8), source, names, length, rows, key, prose, variant)
+
+
+def _crop(words: list[str], key: int) -> str:
+    first, second = (mix64_array(np.array([key, key ^ 1], np.uint64)) / 2.0**64).tolist()
+    low, high = CROP
+    want = min(int(low * (high / low) ** first), len(words))
+    begin = int(second * (len(words) - want + 1))
+    return " ".join(words[begin : begin + want])
+
+
+def _fit(crops: list[str], label: np.ndarray, key: np.ndarray, rows: np.ndarray, quantise: bool = False) -> Any:
+    import fasttext
+
+    names = (HUMAN, SYNTHETIC)
+    counts = np.bincount(label[rows].astype(np.int64), minlength=2)
+    repeated = [np.resize(rows[label[rows] == v], counts.max()) for v in (0, 1)]
+    order = np.concatenate(repeated)
+    salt = np.concatenate([np.arange(counts.max())] * 2).astype(np.uint64)
+    order = order[np.argsort(mix64_array(key[order] + salt), kind="stable")]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "train.txt"
+        with file.open("w", encoding="utf-8", errors="replace") as out:
+            for i in order:
+                out.write(f"{names[int(label[i])]} {crops[i]}\n")
+        with _loading:
+            model = fasttext.train_supervised(str(file), minCount=5 if len(rows) >= MANY else 1, **SETTINGS)
+            if quantise:
+                model.quantize(input=str(file), qnorm=True, retrain=False, cutoff=100_000)
+    return model
+
+
+def _log_odds(model: Any, texts: list[str]) -> np.ndarray:
+    names, found = model.f.multilinePredict([text + "\n" for text in texts], -1, 0.0, "replace")
+    p = np.array([dict(zip(n, q, strict=True)).get(SYNTHETIC, 0.0) for n, q in zip(names, found, strict=True)])
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return np.log(p / (1 - p)).astype(np.float32)

@@ -18,17 +18,15 @@ from curation.kernels.hashing import mix64_array
 from curation.kernels.logistic import fit_kernel, predict_kernel, spread_kernel
 from curation.kernels.score import BUCKETS, WORD_BITS, bucket_kernel
 from curation.kernels.tokens import NUMBER, WORD
+from curation.synthetic.documents import LEAST_DOCUMENTS, LEAST_WORDS, check_classes, documents, fold_codes
 from curation.synthetic.evaluation import HeldOut, measure
 from curation.synthetic.model import Model
 from curation.text.gate import ENGLISH, PROSE, gate
 from curation.text.tokens import Tokens, text_buffer, tokenise
 
 CROP = (50, 420)  # words of a training crop, log-uniform
-LEAST_WORDS = 40  # shorter documents are not trained on
-LEAST_DOCUMENTS = 20  # of each class
 CROPS = 2  # of a document; scores of left-out sources are those of the first
 EPOCHS, RATE, PENALTY = 3, 0.2, 3e-4
-FOLDS = 8  # most refits for the scores of left-out sources
 COMMON_WORDS = 1000  # size of the vocabulary of frames
 SPREAD = 4  # domains that must share a feature; fewer where there are fewer than 60 domains
 SPREAD_CROPS = 600  # of a domain, that are looked at for that
@@ -99,60 +97,32 @@ def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Mode
 
 def prepare(table: pa.Table) -> Crops:
     """Validate the training table, crop each document and hash the features of the crops (see `train`)."""
-    for name in ("text", "label"):
-        if name not in table.column_names:
-            raise ValueError(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
-    label = np.array([-1 if v is None else v for v in table["label"].to_pylist()], object)
-    wrong = sorted({repr(v) for v in label if v not in (0, 1)})
-    if wrong:
-        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
-    label = label.astype(np.float32)
-    texts = table["text"].combine_chunks()
-    if isinstance(texts, pa.ChunkedArray):  # more than 2 GB
-        raise ValueError("column 'text' is over 2 GB: sample the training data, or pass it as large_string")
-    values = ["" if v is None else v for v in texts.to_pylist()]
-    key = np.array([xxhash.xxh3_64_intdigest(v.encode("utf-8", "replace")) for v in values], np.uint64)
-    source = _text_column(table, "source", "default")
-    fold = _text_column(table, "fold", None, source)
-    domain = _text_column(table, "domain", "")
-    cluster = _text_column(table, "cluster", None, np.array([f"{k:016x}" for k in key]))
-    variant = _text_column(table, "variant", "")
-    place = np.array([f"{s}\t{d}" for s, d in zip(source, domain, strict=True)])
-    # canonical order, so that nothing depends on the order of the rows
-    order = np.lexsort((variant, fold, place, label, key))
-    texts = texts.take(pa.array(order, pa.int64()))
-    tokens = tokenise(texts)
-    gated = gate(tokens, *text_buffer(texts))
+    found = documents(table)
+    tokens = tokenise(found.text)
+    gated = gate(tokens, *text_buffer(found.text))
     prose = (gated.code == PROSE) & (gated.lang == ENGLISH)
-    begin, end, words = (np.stack(x) for x in zip(*(crop(tokens, key[order], i) for i in range(CROPS)), strict=True))
+    begin, end, words = (np.stack(x) for x in zip(*(crop(tokens, found.key, i) for i in range(CROPS)), strict=True))
     kept = np.flatnonzero(words[0] >= LEAST_WORDS)
     begin, end, words = begin[:, kept], end[:, kept], words[:, kept]
-    order = order[kept]
-    for value, name in ((0, "human"), (1, "synthetic")):
-        count = int(((label == value) & (variant == ""))[order].sum())
-        if count < LEAST_DOCUMENTS:
-            raise ValueError(
-                f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} "
-                f"words or more; the table has {count}"
-            )
-    sources, source_code = np.unique(source[order], return_inverse=True)
+    label, key, source, place, fold, cluster, variant = (column[kept] for column in found[1:])
+    check_classes(label, variant)
+    sources, source_code = np.unique(source, return_inverse=True)
     vocabulary = common_words(tokens, begin[0], end[0], source_code)
     buckets, ends = features(tokens, begin.ravel(), end.ravel(), vocabulary)
-    folds, fold_code = _folds(fold[order], key[order])
-    keys = key[order]
-    turn = np.concatenate([mix64_array(keys + np.uint64(i)) for i in range(CROPS)])
+    folds, fold_code = fold_codes(fold, key)
     columns = {
-        "label": label[order],
-        "place": np.unique(place[order], return_inverse=True)[1],
+        "label": label,
+        "place": np.unique(place, return_inverse=True)[1],
         "source": source_code,
         "fold": fold_code,
-        "key": keys,
-        "cluster": np.unique(cluster[order], return_inverse=True)[1],
+        "key": key,
+        "cluster": np.unique(cluster, return_inverse=True)[1],
         "prose": prose[kept],
-        "variant": variant[order],
-        "trained": variant[order] == "",
+        "variant": variant,
+        "trained": variant == "",
     }
     repeated = {name: np.tile(column, CROPS) for name, column in columns.items()}
+    turn = np.concatenate([mix64_array(key + np.uint64(i)) for i in range(CROPS)])
     names = [str(s) for s in sources]
     return Crops(
         buckets, ends, words=words.ravel(), turn=turn, vocabulary=vocabulary, names=names, folds=folds, **repeated
@@ -252,10 +222,10 @@ def shared(crops: Crops, rows: np.ndarray) -> np.ndarray:
 def leave_out(crops: Crops, odd: Crops) -> HeldOut:
     """Scores of every document's first crop by models that never saw its fold; NaN for folds without which a class is
     missing."""
-    documents = len(crops.label) // CROPS
-    logit = np.full((2, documents), np.nan, np.float32)
+    count = len(crops.label) // CROPS
+    logit = np.full((2, count), np.nan, np.float32)
     for code in range(len(crops.folds)):
-        rest, out = np.flatnonzero((crops.fold != code) & crops.trained), np.flatnonzero(crops.fold[:documents] == code)
+        rest, out = np.flatnonzero((crops.fold != code) & crops.trained), np.flatnonzero(crops.fold[:count] == code)
         if min(np.bincount(crops.label[rest].astype(np.int64), minlength=2)) < LEAST_DOCUMENTS // 2:
             continue
         for kind, view in enumerate((crops, odd)):
@@ -264,7 +234,7 @@ def leave_out(crops: Crops, odd: Crops) -> HeldOut:
     names, folds = np.array(crops.names)[crops.source], np.array(crops.folds)[crops.fold]
     texts = crops.words, crops.cluster, crops.key, crops.prose, crops.variant
     columns = crops.label.astype(np.int8), names, folds, *texts
-    return HeldOut(logit[0], logit[1], *(column[:documents] for column in columns))
+    return HeldOut(logit[0], logit[1], *(column[:count] for column in columns))
 
 
 def predict(crops: Crops, rows: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
@@ -283,21 +253,3 @@ def quantise(weights: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _uniform(key: np.ndarray, salt: int) -> np.ndarray:
     return mix64_array(key + np.uint64(salt * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)) / 2.0**64
-
-
-def _text_column(table: pa.Table, name: str, default: str | None, values: np.ndarray | None = None) -> np.ndarray:
-    if name in table.column_names:
-        return np.array(["" if v is None else str(v) for v in table[name].to_pylist()])
-    return values if values is not None else np.full(table.num_rows, default)
-
-
-def _folds(fold: np.ndarray, key: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Fold names and codes: as given; joined by hash beyond 8; by document when there is one."""
-    names, codes = np.unique(fold, return_inverse=True)
-    if len(names) == 1:
-        return [f"random-{i}" for i in range(4)], (mix64_array(key) >> np.uint64(62)).astype(np.int64)
-    if len(names) > FOLDS:
-        joined = np.array([xxhash.xxh3_64_intdigest(n.encode()) % FOLDS for n in names])
-        used, joined = np.unique(joined, return_inverse=True)
-        return [f"sources-{i}" for i in range(len(used))], joined[codes]
-    return [str(n) for n in names], codes
