@@ -65,3 +65,11 @@ def test_commands_and_examples_run(folder, monkeypatch):
 def test_every_page_that_is_linked_exists():
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text("utf-8")):
         assert (ROOT / target).exists(), target
+
+
+def test_embedding_examples_are_those_that_the_hosts_tests_run():
+    pages = "".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("beam", "datatrove"))
+    shown = re.findall(r"```py\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert len(shown) == 2
+    for code in shown:
+        assert code in pages
