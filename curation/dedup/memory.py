@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curation.dedup.cluster import DedupSettings, cluster
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
+from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.shuffle import emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures
 from curation.schema import ADDED
@@ -61,6 +62,9 @@ def deduplicate(
     ]
     if not held:
         return
+    by_column = column_of(keep)
+    if by_column is not None:
+        signals = _with_keys(held, signals, by_column[0])
     chunks: list[np.ndarray] = []
     for batch in signals:
         keys = signal_keys(batch, exact=exact, near=near)
@@ -74,6 +78,20 @@ def deduplicate(
     for number, batch in enumerate(held):
         first, last = np.searchsorted(decided_rows, [number << 40, (number + 1) << 40])
         yield with_decisions(batch, signals[number], decided.slice(first, last - first))
+
+
+def _with_keys(held: list[pa.RecordBatch], signals: list[pa.RecordBatch], column: str) -> list[pa.RecordBatch]:
+    """The signals with the keys of a keep policy by column."""
+    kinds = set()
+    for batch in held:
+        if column not in batch.schema.names:
+            raise KeyError(f"keep: there is no column {column!r}; the batch has {', '.join(batch.schema.names)}")
+        kinds |= {order_kind(batch.schema.field(column).type)}
+    if len(kinds) > 1:
+        found = ", ".join(sorted(map(str, kinds)))
+        raise ValueError(f"keep: column {column!r} holds values that cannot be compared: {found}")
+    keys = [order_keys(batch.column(column)) for batch in held]
+    return [batch.append_column("keep_key", key) for batch, key in zip(signals, keys, strict=True)]
 
 
 def document_signals(

@@ -12,7 +12,18 @@ from test_cluster import BANDS, ROWS, WIDTH, as_dict, candidates, documents, fam
 
 from curation.config import ConfigError, load
 from curation.config_dedup import PRESETS, candidate_probability
-from curation.dedup import EARLIER, EXCLUDED, DedupSettings, cluster, emit, group, job_rows, order_keys, row_hashes
+from curation.dedup import (
+    EARLIER,
+    EXCLUDED,
+    DedupSettings,
+    cluster,
+    deduplicate,
+    emit,
+    group,
+    job_rows,
+    order_keys,
+    row_hashes,
+)
 from curation.dedup.shuffle import Keys
 
 
@@ -182,3 +193,14 @@ def test_settings_that_cannot_work_are_refused_with_numbers(sets, message):
 def test_bands_that_are_not_used_are_not_judged():
     assert load(sets=["dedup.near=false", "dedup.verify=0.1"]).dedup.verify == 0.1
     assert (load().dedup.bands, load().dedup.rows) == (BANDS, ROWS)
+
+
+def test_batches_in_memory_are_kept_by_column():
+    batch = pa.RecordBatch.from_pydict({"text": ["one two three"] * 3, "id": ["a", "b", "c"], "score": [1, 7, 3]})
+    [out] = deduplicate([batch], id="id", keep="column:score:desc")
+    assert out.column("duplicate_of").to_pylist() == ["b", None, "b"]
+    with pytest.raises(KeyError, match="there is no column 'rank'"):
+        list(deduplicate([batch], id="id", keep="column:rank:desc"))
+    other = batch.set_column(2, "score", pa.array(["x", "y", "z"]))
+    with pytest.raises(ValueError, match="cannot be compared: number, text"):
+        list(deduplicate([batch, other], keep="column:score:asc"))
