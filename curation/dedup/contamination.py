@@ -62,7 +62,7 @@ def index_benchmarks(documents: Iterable[tuple[str, str]], ngram: int) -> Benchm
     first = np.concatenate([[True], ~again])
     hashes, document, position = hashes[first], document[first], position[first]
     keys, starts = np.unique(hashes, return_index=True)
-    size = int(np.clip(np.ceil(np.log2(16 * len(keys))), 6, 33))
+    size = int(np.clip(np.ceil(np.log2(64 * len(keys))), 6, 33))
     shift = np.uint64(64 - size)
     slots = keys >> shift
     bits = np.zeros(1 << (size - 3), np.uint8)
@@ -95,7 +95,7 @@ def overlaps(tokens: Tokens, benchmarks: Benchmarks) -> Overlap:
 
 def _runs(tokens: Tokens, ngram: int, bits: np.ndarray, shift: np.uint64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(hashes, documents, positions) of the runs that pass the table; once more when there are many."""
-    room = 4096
+    room = 4096 + len(tokens.hash) // 16  # a 64th passes by chance
     while True:
         out, document, position = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
         n = ngrams_kernel(tokens.hash, tokens.kind, tokens.offsets, ngram, bits, shift, out, document, position)
