@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
 from curation.kernels.minhash import count_words
+from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer, tokenise
 from curation.text.urls import url_keys
 
@@ -36,6 +37,7 @@ class Settings:
     measure: bool = True  # compute features for the statistics, stored or not
     keep: str | None = None  # column by which duplicates are kept
     benchmarks: dedup.Benchmarks | None = None  # text that must not be trained on
+    filters: tuple[tuple[str, str, str], ...] = ()  # column, file and label of fastText models
     added: tuple[str, ...] = ()
 
     @property
@@ -47,7 +49,12 @@ class Settings:
     def schema(self) -> pa.Schema:
         """Arrow schema of the signals."""
         return schema.signal_schema(
-            self.bands * self.rows, self.bands, self.features, self.keep is not None, self.benchmarks is not None
+            self.bands * self.rows,
+            self.bands,
+            self.features,
+            self.keep is not None,
+            self.benchmarks is not None,
+            tuple(column for column, _, _ in self.filters),
         )
 
 
@@ -114,6 +121,9 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         share, name, match = dedup.overlaps(tokens, settings.benchmarks)
         columns["contaminated_share"] = pa.array(share, pa.float32(), mask=np.isnan(share))
         columns["contaminated_by"], columns["contaminated_match"] = name, match
+    for column, path, label in settings.filters:
+        scored = fasttext.score(text, path, label)
+        columns[schema.FILTER + column] = pa.array(scored, pa.float32(), mask=np.isnan(scored))
     features = None
     if settings.features or settings.measure:
         features = diversity.features(tokens, diversity.load_ruler())

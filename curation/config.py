@@ -6,6 +6,7 @@ an error that names the nearest valid one.
 
 import datetime as dt
 import difflib
+import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,15 @@ class Detect(Section):
     min_words: int = Field(50, ge=1, description="words below which a document is not scored")
     label_words: int = Field(150, ge=1, description="words below which the label is undetermined")
     exclude: bool = Field(False, description="exclude documents labelled synthetic; the default only weighs")
+
+
+class Filter(Section):
+    type: Literal["fasttext"] = Field("fasttext", description="kind of model")
+    model: str = Field(description="a .bin or .ftz file that every worker can read")
+    label: str = Field(description="the label whose probability is the score, such as __label__hq")
+    column: str = Field(description="name of the column that the score is added as", min_length=1)
+    min: float | None = Field(None, description="exclude documents that score less; none are by default")
+    max: float | None = Field(None, description="exclude documents that score more")
 
 
 class Measure(Section):
@@ -133,6 +143,9 @@ class Config(Section):
     columns: Columns = Field(default_factory=Columns, description="names of the input's columns")
     dedup: Dedup = Field(default_factory=Dedup)
     detect: Detect = Field(default_factory=Detect)
+    filters: list[Filter] = Field(
+        default_factory=list, description="scores of fastText models: [{model, label, column, min, max}]"
+    )
     reference: str | None = Field(None, description="reference profile made by `curation reference build`")
     measure: Measure = Field(default_factory=Measure)
     mix: Mix = Field(default_factory=Mix)
@@ -201,7 +214,7 @@ def _keys_at(location: list[Any]) -> list[str]:
     model: Any = Config
     for part in location:
         if isinstance(part, int):
-            model = Input
+            model = typing.get_args(model)[0]
             continue
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:

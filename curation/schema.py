@@ -34,12 +34,26 @@ CONTAMINATION = [
 ]
 
 
+#: before the name of a filter's column: in signals, and as the reason of what it excludes
+FILTER = "filter:"
+
+
+def filter_columns(names: tuple[str, ...], prefix: str = "") -> list[Column]:
+    """The columns of the scores of `filters`; in signals their names begin with FILTER."""
+    return [Column(prefix + name, pa.float32(), "score of a model in `filters`; null without text") for name in names]
+
+
 def signal_columns(
-    permutations: int, bands: int, features: bool, keep: bool = False, benchmarks: bool = False
+    permutations: int,
+    bands: int,
+    features: bool,
+    keep: bool = False,
+    benchmarks: bool = False,
+    filters: tuple[str, ...] = (),
 ) -> list[Column]:
     """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash).
 
-    keep: documents are kept by a column; benchmarks: they are compared with benchmark text.
+    keep: documents are kept by a column; benchmarks: they are compared with benchmark text; filters: columns of scores.
     """
     columns = [
         Column("row", pa.int64(), "physical record number in the shard"),
@@ -68,6 +82,7 @@ def signal_columns(
         columns += [Column("keep_key", pa.binary(), "sorts as the column that dedup.keep names; null for null")]
     if benchmarks:
         columns += CONTAMINATION
+    columns += filter_columns(filters, FILTER)
     if features:
         columns += [
             Column("style", pa.list_(pa.uint16(), STYLE), "raw counts of style markers"),
@@ -79,10 +94,16 @@ def signal_columns(
 
 
 def signal_schema(
-    permutations: int, bands: int, features: bool, keep: bool = False, benchmarks: bool = False
+    permutations: int,
+    bands: int,
+    features: bool,
+    keep: bool = False,
+    benchmarks: bool = False,
+    filters: tuple[str, ...] = (),
 ) -> pa.Schema:
     """Arrow schema of a signals file; arguments as `signal_columns`."""
-    return pa.schema([(c.name, c.type) for c in signal_columns(permutations, bands, features, keep, benchmarks)])
+    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters)
+    return pa.schema([(c.name, c.type) for c in columns])
 
 
 LABELS = ("human", "undetermined", "synthetic")

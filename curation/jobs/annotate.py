@@ -47,6 +47,7 @@ def settings(config: Config) -> Settings:
         measure=config.measure.enabled,
         keep=by_column[0] if by_column else None,
         benchmarks=benchmarks.load(config.decontaminate) if config.decontaminate.paths else None,
+        filters=tuple((item.column, item.model, item.label) for item in config.filters),
         added=tuple(columns.prefix + column.name for column in (*schema.ADDED, *schema.OPTIONAL)),
     )
 

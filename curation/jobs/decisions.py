@@ -49,6 +49,8 @@ class Decisions:
         self._url = shard.url
         self._added = stages.added_columns(job.config)
         found = [c.name for c in schema.CONTAMINATION] if job.config.decontaminate.paths else []
+        self._scores = [item.column for item in job.config.filters]
+        found += [schema.FILTER + name for name in self._scores]
         self._signals = Cursor(stages.signals_path(job, shard), [*_SIGNALS, *found])
         self._weights = Cursor(stages.decisions_path(job, "weights", shard), ["row", *_WEIGHTS])
         self._clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()
@@ -71,6 +73,7 @@ class Decisions:
         columns |= {name: weights.column(name) for name in _WEIGHTS}
         drawn = self._weigh(columns, signals)
         columns |= {c.name: signals.column(c.name) for c in schema.CONTAMINATION if c.name in signals.schema.names}
+        columns |= {name: signals.column(schema.FILTER + name) for name in self._scores}
         if self._spans is not None:
             columns["repeated_spans"] = self._spans.take(rows)
         ordered = {c.name: columns[c.name].cast(c.type) for c in self._added}

@@ -8,7 +8,7 @@ import xxhash
 from curation import __version__, diversity, io, schema, synthetic
 from curation.config import Config, ConfigError, load, nearest
 from curation.dedup import column_of
-from curation.jobs import benchmarks, checks, stages
+from curation.jobs import benchmarks, checks, filters, stages
 from curation.plan import Job
 from curation.text import TOKENISER
 from curation.text.gate import GATE_VERSION
@@ -71,6 +71,7 @@ def prepare(config: Config) -> Job:
     _check_files(config)
     shards = io.expand(config.inputs, config.output)
     io.check_columns(shards, config.columns)
+    filters.check_columns(config, shards)
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
         unknown = sorted(set(named) - sources)
@@ -96,6 +97,7 @@ def _check_settings(config: Config) -> None:
 
 
 def _check_files(config: Config) -> None:
+    filters.check(config)
     for key, url in (("reference", config.reference), ("exclude_ids", config.exclude_ids)):
         if url is not None and not io.exists(url):
             raise ConfigError(f"{key}: there is no file {url}")
@@ -129,6 +131,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         keep=by_column[0] if by_column else None,
         lines=[lines.unit, lines.min_chars] if dedup.enabled and lines.enabled else None,
         benchmarks=[config.decontaminate.ngram, benchmarks.checksums(config.decontaminate)] if benchmarked else None,
+        filters=filters.checksums(config) if config.filters else None,
         model=model,
         min_words=config.detect.min_words if config.detect.enabled else None,
         features=config.signals.features,
@@ -145,6 +148,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         against=[[run.checksum for run in against], config.against_all],
         decontaminate=config.decontaminate.model_dump(exclude={"paths"}),
         detect=config.detect.model_dump(),
+        filters=[item.model_dump(exclude={"model"}) for item in config.filters],
         reference=profile,
         exclude_ids=[excluded, config.exclude_near],
     )
