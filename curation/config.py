@@ -177,7 +177,7 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{path} must hold a mapping of keys, not {type(loaded).__name__}")
         data = loaded or {}
-    data = _overlay(data, values or {})
+    data = overlay(data, values or {})
     for item in sets:
         key, equals, value = item.partition("=")
         if not equals or not key:
@@ -185,7 +185,7 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         nested: Any = yaml.safe_load(value) if value else None
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
-        data = _overlay(data, nested)
+        data = overlay(data, nested)
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -193,11 +193,12 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         raise ConfigError(where + "\n".join(_explain(e) for e in error.errors())) from None
 
 
-def _overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with the keys of `over` laid over it, mapping by mapping."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = _overlay(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+        merged[key] = overlay(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
 
 

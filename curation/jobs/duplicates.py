@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import dedup, io, schema
+from curation import dedup, schema
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import earlier, resolve, stages
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -21,6 +21,7 @@ from curation.plan import Context, Job, Progress, Shard, Step
 _IDENTITY = ["row", "id", "source", "bytes", "date", "content_hash", "row_hash", "norm_hash", "url_key"]
 _KEY_BYTES = 16  # a key and a job row
 EXAMPLES = 8
+SUMMARY = "decisions/clusters.json"
 
 
 def steps(job: Job) -> list[Step]:
@@ -35,16 +36,7 @@ def steps(job: Job) -> list[Step]:
 
 def summary(job: Job) -> dict[str, Any] | None:
     """What an earlier run with these settings wrote of these inputs, or None."""
-    found = stages.read_json(_summary_path(job))
-    if found is None or found["hash"] != job.hashes["resolve"]:
-        return None
-    # somebody may have cleared the folder without the summary
-    complete = all(io.exists(stages.decisions_path(job, "clusters", shard)) for shard in job.shards)
-    return found if complete else None
-
-
-def _summary_path(job: Job) -> str:
-    return f"{job.config.output}/decisions/clusters.json"
+    return stages.finished(job, "resolve", SUMMARY, "clusters")
 
 
 # candidates
@@ -130,7 +122,8 @@ def _cluster(job: Job, _: None, context: Context) -> None:
         mine = clusters.slice(low, high - low).set_column(0, "row", pa.array(rows, pa.int64()))
         table = mine.select(schema.CLUSTERS_SCHEMA.names)
         stages.write_table(stages.decisions_path(job, "clusters", shard), table.cast(schema.CLUSTERS_SCHEMA))
-    stages.write_json(_summary_path(job), {"hash": job.hashes["resolve"], **_describe(job, candidates, clusters)})
+    described = _describe(job, candidates, clusters)
+    stages.write_json(f"{job.config.output}/{SUMMARY}", {"hash": job.hashes["resolve"], **described})
 
 
 def _gather(job: Job, rows: np.ndarray, context: Context) -> pa.Table:

@@ -6,7 +6,7 @@ import orjson
 import xxhash
 
 from curation import __version__, diversity, io, schema, synthetic
-from curation.config import Config, ConfigError, load, nearest
+from curation.config import Config, ConfigError, load, nearest, overlay
 from curation.dedup import column_of
 from curation.jobs import benchmarks, checks, filters, stages
 from curation.plan import Job
@@ -43,7 +43,7 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
         earlier = io.read_manifest(config.output)
         if earlier is None:
             raise ConfigError(f"{config.output} holds no finished run; give inputs or a configuration")
-        config = load(None, _overlay(earlier["config"], values), sets)
+        config = load(None, overlay(earlier["config"], values), sets)
     if VERBS[verb]:
         fixed = [f"{section}.{key}={value}" for section, keys in VERBS[verb].items() for key, value in keys.items()]
         config = load(path, values, [*sets, *fixed])
@@ -52,14 +52,6 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
     if not config.output:
         raise ConfigError("no output: give --output DIR or `output` in the configuration")
     return config
-
-
-def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _overlay(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-    return merged
 
 
 def prepare(config: Config) -> Job:

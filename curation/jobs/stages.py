@@ -50,6 +50,18 @@ def write_table(url: str, table: pa.Table) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
+def finished(job: Job, phase: str, summary: str, folder: str) -> dict[str, Any] | None:
+    """The summary of a phase that an earlier run has finished with these settings and inputs, or None.
+
+    summary: the file, below the output folder, that the phase writes last; folder: that of its decisions, one file a
+    shard, in which somebody may have cleared files.
+    """
+    found = read_json(f"{job.config.output}/{summary}")
+    if found is None or found["hash"] != job.hashes[phase]:
+        return None
+    return found if all(io.exists(decisions_path(job, folder, shard)) for shard in job.shards) else None
+
+
 def write_json(url: str, value: Any) -> None:
     with io.atomic(url) as file:
         file.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))

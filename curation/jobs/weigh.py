@@ -25,6 +25,7 @@ from curation.mixing.features import CORE_COLUMNS, FEATURES, design_matrix, held
 from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
 from curation.plan import Context, Job, Progress, Shard, Step
 
+SUMMARY = "decisions/weights.json"
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FIXED = 1 << 20
 _FEATURES = ["core", "words", "bins", "style"]
@@ -32,7 +33,7 @@ _FEATURES = ["core", "words", "bins", "style"]
 
 def steps(job: Job) -> list[Step]:
     """The passes that the mode and the budget need; only the last one when an earlier run has weighed all this."""
-    if _summary(job) is not None:
+    if stages.finished(job, "weigh", SUMMARY, "weights") is not None:
         return [Step("weigh", "weigh", finish=_load)]
     how = mode(job)
     found = [Step("base", "weigh", work=_human, merge=human_merge, finish=_or_empty)]
@@ -61,19 +62,6 @@ def mode(job: Job) -> str:
     if asked != "auto":
         return asked
     return "balance" if job.config.reference else "none"
-
-
-def _summary_path(job: Job) -> str:
-    return f"{job.config.output}/decisions/weights.json"
-
-
-def _summary(job: Job) -> dict[str, Any] | None:
-    found = stages.read_json(_summary_path(job))
-    if found is None or found["hash"] != job.hashes["weigh"]:
-        return None
-    # somebody may have cleared the folder without the summary
-    complete = all(io.exists(stages.decisions_path(job, "weights", shard)) for shard in job.shards)
-    return found if complete else None
 
 
 # what is known of a document before it is weighed
@@ -338,7 +326,7 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
         drawn=1.0 if not high else min(1.0, 1.0 / (high * totals["scale"])),
     )
     stages.write_json(
-        _summary_path(job),
+        f"{job.config.output}/{SUMMARY}",
         {
             "hash": job.hashes["weigh"],
             "mode": mode(job),
@@ -357,7 +345,7 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
 
 def _load(job: Job, _: Any, context: Context) -> dict[str, Any]:
     """What select needs, from decisions/weights.json."""
-    found = stages.read_json(_summary_path(job))
+    found = stages.read_json(f"{job.config.output}/{SUMMARY}")
     clusters = stages.read_json(f"{job.config.output}/decisions/clusters.json")
     wanted: dict[int, list[int]] = {}
     rows = [row for example in clusters["examples"] for row in (example["survivor"], example["duplicate"])]
