@@ -41,6 +41,12 @@ def folder(tmp_path_factory):
     reference = pa.concat_tables([pq.read_table(f) for f in sorted((here / "out/demo/reference").glob("*.parquet"))])
     pq.write_table(reference, here / "data/human/human.parquet")
     shutil.copy(here / "out/demo/crawl/part-00000.parquet", here / "data/crawl/part.parquet")
+    crawl = pa.concat_tables([pq.read_table(f) for f in sorted((here / "out/demo/crawl").glob("*.parquet"))])
+    truth = pq.read_table(here / "out/demo/truth.parquet")
+    origin = dict(zip(truth["id"].to_pylist(), truth["origin"].to_pylist(), strict=True))
+    labels = [int(origin[id] == "llm") for id in crawl["id"].to_pylist()]
+    (here / "data/labelled").mkdir()
+    pq.write_table(crawl.append_column("label", pa.array(labels)), here / "data/labelled/part.parquet")
     return here
 
 
