@@ -193,4 +193,10 @@ def _strings(batch: pa.RecordBatch, name: str | None, default: pa.Array | None) 
 
 def _counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Array:
     ours = pa.array(words, pa.int64())
-    return ours if name is None else pc.coalesce(_column(batch, name).cast(pa.int64()), ours)
+    if name is None:
+        return ours
+    given = _column(batch, name)
+    try:
+        return pc.coalesce(given.cast(pa.int64()), ours)
+    except pa.ArrowInvalid:
+        raise ValueError(f"columns.tokens: column {name!r} ({given.type}) holds values that are no counts") from None

@@ -82,6 +82,8 @@ def _add_verb(verb: str, text: str) -> None:
         def act() -> int:
             from curation import jobs
 
+            if options and runner is None and path is None:
+                _no_such_option(options[0])
             config = jobs.configure(verb, path, values, sets or [])
             _known_options(options, config)
             return jobs.run(config, options=options, quiet=quiet)
@@ -121,6 +123,7 @@ def inspect(
     output: Annotated[str, typer.Argument(metavar="OUT", help="the output folder of a run")],
     id: Annotated[str | None, typer.Option("--id", help="one document, wherever it is")] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="excluded for this reason, or `quarantine`")] = None,
+    shard: Annotated[str | None, typer.Option("--shard", help="of this shard, kept and excluded")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="most documents to show")] = 10,
 ) -> None:
     """Show documents of a finished run: kept, excluded or quarantined; beside a duplicate, its survivor."""
@@ -128,7 +131,7 @@ def inspect(
     def act() -> int:
         from curation import inspection
 
-        return inspection.show(output, id=id, reason=reason, limit=limit)
+        return inspection.show(output, id=id, reason=reason, shard=shard, limit=limit)
 
     _act(act)
 
@@ -192,12 +195,16 @@ def _input(item: str) -> dict[str, str]:
 
 
 def _known_options(options: list[str], config: "Config") -> None:
+    if options and config.run.runner == "local":
+        _no_such_option(options[0])
+
+
+def _no_such_option(option: str) -> None:
     from curation.config import ConfigError, nearest
 
-    if options and config.run.runner == "local":
-        ours = ["--input", "--output", "--reference", "--against", "--set", "--runner", "--quiet", "--help"]
-        unknown = options[0].partition("=")[0]
-        raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}")
+    ours = ["--input", "--output", "--reference", "--against", "--set", "--runner", "--quiet", "--help"]
+    unknown = option.partition("=")[0]
+    raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}")
 
 
 def _act(action: Callable[[], int]) -> None:

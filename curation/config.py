@@ -112,6 +112,16 @@ class Select(Section):
                 raise ValueError(f"the floor of source {source!r} is a share of its documents, 0 to 1, not {floor:g}")
         return value
 
+    @field_validator("tokens", "documents", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """1e9 is a string in YAML; as a budget it is a number."""
+        try:
+            number = float(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+        return int(number) if isinstance(number, float) and number.is_integer() else number
+
     @model_validator(mode="after")
     def _one_budget(self) -> "Select":
         given = [k for k in ("tokens", "documents", "rate") if getattr(self, k) is not None]
@@ -160,6 +170,15 @@ class Config(Section):
     decontaminate: Decontaminate = Field(default_factory=Decontaminate)
     run: Run = Field(default_factory=Run)
 
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        """A path stands for an input that is nothing but this path."""
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            return value
+        return [{"path": item} if isinstance(item, str) else item for item in items]
+
 
 def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets: Iterable[str] = ()) -> Config:
     """The configuration in a YAML file, with `values` laid over it and `sets` (`key.path=value`) over both.
@@ -172,10 +191,13 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
             loaded = yaml.safe_load(Path(path).read_text("utf-8"))
         except OSError as error:
             raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is no configuration; give data with --input {path}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not valid YAML: {error}") from None
         if loaded is not None and not isinstance(loaded, dict):
-            raise ConfigError(f"{path} must hold a mapping of keys, not {type(loaded).__name__}")
+            kind = type(loaded).__name__
+            raise ConfigError(f"{path} must hold a mapping of keys, not {kind}; give data with --input")
         data = loaded or {}
     data = overlay(data, values or {})
     for item in sets:
@@ -193,12 +215,21 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         raise ConfigError(where + "\n".join(_explain(e) for e in error.errors())) from None
 
 
-def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`under` with the keys of `over` laid over it, mapping by mapping."""
+def overlay(under: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`under` with the keys of `over` laid over it, mapping by mapping; in a list, by the number of the item."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = overlay(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = overlay(below, value)
+        elif isinstance(value, Mapping) and isinstance(below, list) and all(str(k).isdigit() for k in value):
+            items = dict(enumerate(below))
+            missing = [k for k in value if int(k) not in items]
+            if missing:
+                raise ConfigError(f"{key}.{missing[0]}: there are {len(below)} items, numbered from 0")
+            merged[key] = list(overlay(items, {int(k): v for k, v in value.items()}).values())
+        else:
+            merged[key] = value
     return merged
 
 

@@ -33,6 +33,7 @@ def test_help_imports_nothing_heavy():
         (["run", "missing.yaml"], "cannot read the configuration missing.yaml"),
         (["run", "--input", "no/such/*.parquet", "--output", "out"], "no/such"),
         (["run", "--input", "x.parquet", "--output", "out", "--outptu=b"], "did you mean '--output'?"),
+        (["run", "--inputs", "x.parquet", "--output", "out"], "did you mean '--input'?"),
         (["run", "--set", "dedup.band=3"], "did you mean 'bands'?"),
         (["dedup", "--input", "x.parquet", "--output", "out", "--runner", "NoSuchRunner"], "x.parquet"),
         (["init", "quickstat"], "did you mean 'quickstart'?"),

@@ -65,3 +65,25 @@ def test_full_configuration_lists_every_key_with_its_default():
     assert path.read_text("utf-8") == text, "run scripts/build_full_config.py"
     config = load(str(path))
     assert config.model_copy(update={"inputs": []}) == Config()
+
+
+def test_items_of_a_list_are_set_by_number():
+    config = load(None, {"inputs": ["a/*.parquet", {"path": "b", "source": "b"}]}, ["inputs.1.trust=human"])
+    assert [(i.path, i.source, i.trust) for i in config.inputs] == [
+        ("a/*.parquet", "default", "unknown"),
+        ("b", "b", "human"),
+    ]
+    with pytest.raises(ConfigError, match=r"inputs\.2: there are 2 items"):
+        load(None, {"inputs": ["a", "b"]}, ["inputs.2.trust=human"])
+
+
+def test_data_given_as_a_configuration_is_told_apart(tmp_path):
+    (tmp_path / "data.parquet").write_bytes(b"PAR1\xae\xff")
+    with pytest.raises(ConfigError, match="give data with --input"):
+        load(str(tmp_path / "data.parquet"))
+
+
+def test_budgets_may_be_written_in_powers_of_ten():
+    assert load(sets=["select.tokens=1e9"]).select.tokens == 1_000_000_000
+    with pytest.raises(ConfigError, match=r"select\.tokens"):
+        load(sets=["select.tokens=1.5"])

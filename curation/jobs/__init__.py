@@ -23,16 +23,17 @@ def steps(job: Job) -> list[Step]:
 
 
 def curate(
-    config: Config | None = None, *, options: Sequence[str] = (), quiet: bool = True, **values: Any
+    config: Config | str | None = None, *, options: Sequence[str] = (), quiet: bool = True, **values: Any
 ) -> dict[str, Any]:
     """Run the whole job and return the report (`curation.report.Report`).
 
-    `config`, or the keys of one as keywords: `curate(inputs=[{"path": "crawl/*.parquet"}], output="out")`. `options`
-    are those of a Beam runner. Finished files of an earlier, interrupted run are used. Raises ConfigError before work
-    starts for what cannot be run, and ValueError when a record is unaccounted for.
+    `config`, a configuration or the path of a YAML file, over which keys may be laid as keywords; or keys alone:
+    `curate(inputs="crawl/*.parquet", output="out")`. `options` are those of a Beam runner. Finished files of an
+    earlier, interrupted run are used. Raises ConfigError before work starts for what cannot be run, and ValueError
+    when a record is unaccounted for.
     """
-    if config is None:
-        config = configure("run", None, values, [])
+    if config is None or isinstance(config, str):
+        config = configure("run", config, values, [])
     elif values:
         raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}")
     job = prepare(config)
@@ -73,8 +74,8 @@ def run(config: Config, *, options: Sequence[str] = (), quiet: bool = False) -> 
         floor = report["mixing"]["floors"][source]
         print(
             f"curation: FLOOR MISSED: {floor['kept']:.1%} of source {source!r} was kept, select.floors asks for "
-            f"{floor['floor']:.1%}: {floor['missing']:,} documents too few, which left as "
-            + ", ".join(f"{reason} {count:,}" for reason, count in floor["by_reason"].items()),
+            f"{floor['floor']:.1%}: {floor['missing']:,} documents too few"
+            + "".join(f"; {count:,} left as {reason}" for reason, count in floor["by_reason"].items()),
             file=sys.stderr,
         )
     return 1 if missed and config.select.on_floor == "fail" else 0

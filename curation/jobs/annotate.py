@@ -10,7 +10,7 @@ from curation import diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
 from curation.config import Config
 from curation.dedup import column_of
-from curation.jobs import benchmarks, lines, stages
+from curation.jobs import benchmarks, earlier_outputs, lines, stages
 from curation.plan import Context, Job, Progress, Shard, Step
 
 
@@ -21,6 +21,7 @@ def steps() -> list[Step]:
 
 def _listed(job: Job, merged: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:
     """The shards' summaries as they are."""
+    earlier_outputs.record(job)
     return merged
 
 

@@ -8,7 +8,7 @@ import xxhash
 from curation import __version__, diversity, io, schema, synthetic
 from curation.config import Config, ConfigError, load, nearest, overlay
 from curation.dedup import column_of
-from curation.jobs import benchmarks, checks, filters, stages
+from curation.jobs import benchmarks, checks, earlier_outputs, filters, stages
 from curation.plan import Job
 from curation.text import TOKENISER
 from curation.text.gate import GATE_VERSION
@@ -33,6 +33,9 @@ VERBS: dict[str, dict[str, Any]] = {
 }
 
 
+BUDGETS = ("tokens", "documents", "rate")
+
+
 def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[str]) -> Config:
     """The configuration of a verb: YAML file, values, `key.path=value` items, then what the verb fixes.
 
@@ -43,7 +46,11 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
         earlier = io.read_manifest(config.output)
         if earlier is None:
             raise ConfigError(f"{config.output} holds no finished run; give inputs or a configuration")
-        config = load(None, overlay(earlier["config"], values), sets)
+        before = earlier["config"]
+        if any(item.startswith(f"select.{key}=") for key in BUDGETS for item in sets):
+            # another kind of budget replaces the earlier one
+            before = overlay(before, {"select": dict.fromkeys(BUDGETS)})
+        config = load(None, overlay(before, values), sets)
     if VERBS[verb]:
         fixed = [f"{section}.{key}={value}" for section, keys in VERBS[verb].items() for key, value in keys.items()]
         config = load(path, values, [*sets, *fixed])
@@ -63,6 +70,7 @@ def prepare(config: Config) -> Job:
     _check_files(config)
     shards = io.expand(config.inputs, config.output)
     io.check_columns(shards, config.columns)
+    earlier_outputs.check(config.output, shards)
     filters.check_columns(config, shards)
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
@@ -76,6 +84,8 @@ def prepare(config: Config) -> Job:
 def _check_settings(config: Config) -> None:
     checks.settings(config)
     mode, detect = config.mix.mode, config.detect
+    if config.columns.date is None and any(item.before is not None for item in config.inputs):
+        raise ConfigError("inputs.before needs columns.date: the name of the column that holds the date")
     if config.dedup.url and config.columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
     if mode == "balance" and config.reference is None:
@@ -98,6 +108,8 @@ def _check_files(config: Config) -> None:
         profile = stages.load_profile(config.reference) if config.reference is not None else None
     except ValueError as error:  # both name the file and the way out
         raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(f"reference: cannot read {config.reference}: {error.strerror or error}") from None
     if profile is None:
         return
     again = "build the reference again with `curation reference build`"

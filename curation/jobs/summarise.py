@@ -8,7 +8,7 @@ import orjson
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import benchmarks, lines, select, stages
+from curation.jobs import benchmarks, earlier_outputs, lines, select, stages
 from curation.plan import Job, Shard
 
 TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
@@ -58,6 +58,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     )
     stages.write_json(f"{output}/report/report.json", report)
     write_html(output, report)
+    earlier_outputs.clear(output, manifest)
     io.write_manifest(output, manifest)
     return report
 

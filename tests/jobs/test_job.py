@@ -328,6 +328,8 @@ def test_a_floor_that_is_missed_is_loud_and_fails_when_asked(tmp_path):
         ({"run": {"runner": "FnApiRuner"}}, "did you mean 'FnApiRunner'?"),
         ({"mix": {"mode": "balance"}}, "reference"),
         ({"detect": {"model": "no/such.model"}}, "no/such.model"),
+        ({"inputs": [{"path": "in/*.parquet", "before": "2020-01-01"}]}, "columns.date"),
+        ({"reference": "."}, "reference"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_work_starts(tmp_path, changes, message):
@@ -369,3 +371,33 @@ def test_every_arrow_type_passes_through(tmp_path):
     for name in table.schema.names:
         assert whole.schema.field(name).type == table.schema.field(name).type
         assert whole.column(name).to_pylist() == table.column(name).to_pylist()
+
+
+def test_an_output_of_other_inputs_is_refused_and_a_grown_crawl_is_not(tmp_path):
+    rows = corpus.documents()[:60]
+    pattern = corpus.write(tmp_path / "in", rows, 3)
+    one = {"inputs": [{"path": str(tmp_path / "in" / "part-000.parquet")}], "output": str(tmp_path / "out")}
+    curate(**one)
+    report = curate(**{**one, "inputs": pattern})
+    assert report["documents"]["read"] == 60
+    with pytest.raises(ConfigError, match=r"part-001\.parquet .* give another --output"):
+        curate(**one)
+
+
+def test_files_of_another_format_do_not_stay_beside_the_new_ones(tmp_path):
+    values = {"inputs": corpus.write(tmp_path / "in", corpus.documents()[:20], 2), "output": str(tmp_path / "out")}
+    curate(**values)
+    curate(**values, run={"format": "jsonl", "excluded": "none"})
+    names = sorted(f.name for f in (tmp_path / "out" / "kept").rglob("*") if f.is_file())
+    assert names == ["part-000.parquet.jsonl", "part-001.parquet.jsonl"]
+    assert not [f for f in (tmp_path / "out" / "excluded").rglob("*") if f.is_file()]
+
+
+def test_mix_takes_another_kind_of_budget(tmp_path):
+    pattern = corpus.write(tmp_path / "in", corpus.documents()[:80], 1)
+    arguments = ["-q", "-o", str(tmp_path / "out")]
+    first = CliRunner().invoke(app, ["run", "-i", pattern, *arguments, "-s", "select.documents=30"])
+    again = CliRunner().invoke(app, ["mix", *arguments, "-s", "select.tokens=1e3"])
+    assert (first.exit_code, again.exit_code) == (0, 0), again.output
+    budget = json.loads((tmp_path / "out/report/report.json").read_text())["mixing"]["budget"]
+    assert budget["tokens"] == 1000 and budget["selected_tokens"] <= 1000
