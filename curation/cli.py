@@ -23,6 +23,24 @@ app = typer.Typer(
 reference_app = typer.Typer(help="Reference profiles of trusted human text.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from curation import __version__
+
+        print(f"curation {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    pass
+
+
 VERBS = {
     "run": "Annotate, resolve duplicates, weigh and select: the whole job.",
     "dedup": "Remove duplicates only.",

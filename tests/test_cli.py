@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from curation import __version__
 from curation.cli import app
 
 runner = CliRunner()
@@ -45,6 +46,11 @@ def test_bad_usage_ends_with_two_and_names_the_way_out(arguments, message, tmp_p
     result = runner.invoke(app, arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_the_version_is_shown():
+    result = runner.invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"curation {__version__}\n")
 
 
 def test_init_writes_once_and_never_over_a_file(tmp_path, monkeypatch):
