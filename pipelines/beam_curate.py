@@ -6,6 +6,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from curation import beam as curation_beam
+from curation.config import ConfigError
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,9 +17,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runner", default="FnApiRunner")
     args, beam_options = parser.parse_known_args(argv)
     options = PipelineOptions([f"--runner={args.runner}", *beam_options])
-    with beam.Pipeline(options=options) as pipeline:
-        report = pipeline | curation_beam.Curate(args.config, inputs=[{"path": args.input}], output=args.output)
-        report | beam.Map(lambda report: print(report["documents"]))
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            report = pipeline | curation_beam.Curate(args.config, inputs=[{"path": args.input}], output=args.output)
+            report | beam.Map(lambda report: print(report["documents"]))
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from curation import beam as curation_beam
+from curation.config import ConfigError
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,11 +18,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runner", default="FnApiRunner")
     args, beam_options = parser.parse_known_args(argv)
     options = PipelineOptions([f"--runner={args.runner}", *beam_options])
-    with beam.Pipeline(options=options) as pipeline:
-        batches = pipeline | curation_beam.ReadShards(inputs=args.input)
-        labelled = batches | curation_beam.DetectSynthetic(reference=args.reference)
-        labelled | curation_beam.WriteShards(output=args.output, files=args.files)
-        batches | curation_beam.MeasureDiversity() | beam.Map(lambda found: print(found["distinct_2"]))
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            batches = pipeline | curation_beam.ReadShards(inputs=args.input)
+            labelled = batches | curation_beam.DetectSynthetic(reference=args.reference)
+            labelled | curation_beam.WriteShards(output=args.output, files=args.files)
+            batches | curation_beam.MeasureDiversity() | beam.Map(lambda found: print(found["distinct_2"]))
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The whole job on datatrove: datatrove_curate.py --input 'crawl/*.parquet' --output out [--tasks 100 --slurm cpu]"""
+"""The whole job on datatrove: datatrove_curate.py --input 'crawl/*.parquet' --output out --logs logs [--tasks 100]"""
 
 import argparse
 
 from datatrove.executor import LocalPipelineExecutor, SlurmPipelineExecutor
 
+from curation.config import ConfigError
 from curation.datatrove import curate_executors
 
 
@@ -19,8 +20,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.slurm:
         executor, options = SlurmPipelineExecutor, {"partition": args.slurm, "time": "04:00:00"}
     config = {"inputs": [{"path": args.input}], "output": args.output}
-    chain = curate_executors(config, logging_dir=args.logs, tasks=args.tasks, executor=executor, **options)
-    chain[-1].run()
+    try:
+        chain = curate_executors(config, logging_dir=args.logs, tasks=args.tasks, executor=executor, **options)
+        chain[-1].run()
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

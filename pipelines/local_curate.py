@@ -3,6 +3,7 @@
 import argparse
 
 import curation
+from curation.config import ConfigError
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,12 +13,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reference", help="reference profile to which the mix is balanced")
     parser.add_argument("--documents", type=int, help="budget of the mix")
     args = parser.parse_args(argv)
-    report = curation.curate(
-        inputs=[{"path": args.input}],
-        output=args.output,
-        reference=args.reference,
-        select={"documents": args.documents},
-    )
+    try:
+        report = curation.curate(
+            inputs=[{"path": args.input}],
+            output=args.output,
+            reference=args.reference,
+            select={"documents": args.documents},
+        )
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     print(report["documents"])
 
 

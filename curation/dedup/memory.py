@@ -22,7 +22,7 @@ _ADDED = {
 
 
 def deduplicate(
-    batches: Iterable[pa.RecordBatch],
+    batches: Iterable[pa.RecordBatch] | pa.Table | pa.RecordBatch,
     *,
     text: str = "text",
     id: str | None = None,
@@ -40,6 +40,7 @@ def deduplicate(
 ) -> Iterator[pa.RecordBatch]:
     """The same batches with the decisions of deduplication as columns; no row is removed.
 
+    batches: record batches, or one batch or table, whose batches are given back.
     `text`, `id`, `date` and `trust` name columns; without `id` the public id is the content hash, `date` holds dates,
     timestamps or ISO strings, and `trust` holds human, premium, unknown or synthetic. Added (or replaced):
     content_hash, cluster_id, cluster_size (1 when alone), duplicate_of (the id of the document that stands for this
@@ -55,7 +56,9 @@ def deduplicate(
     >>> out.column("duplicate_of").to_pylist(), out.column("cluster_size").to_pylist()
     ([None, 'a', None], [2, 2, 1])
     """
-    held = list(batches)
+    if isinstance(batches, pa.Table):
+        batches = batches.to_batches()
+    held = [batches] if isinstance(batches, pa.RecordBatch) else list(batches)
     signals = [
         document_signals(batch, number, text, id, date, trust, bands, rows, ngram, seed)
         for number, batch in enumerate(held)

@@ -14,9 +14,14 @@ from typing import IO, Any, NamedTuple, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from curation.config import ConfigError
+
 #: filesystems on which one upload appears whole under its final name, and a rename would be a second copy
 ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "memory"})
 
+
+#: the package that a protocol needs and our extra that installs it
+PACKAGES = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcp"), "gcs": ("gcsfs", "gcp")}
 
 TEMPORARY = ".tmp-"  # names of files that are not finished begin with it
 
@@ -33,10 +38,23 @@ class Found(NamedTuple):
 def filesystem(url: str) -> tuple[Any, str]:
     """The fsspec filesystem of a URL and the path on it. What has no `scheme://` is a local path, whatever
     is in it.
+
+    Raises ConfigError for a protocol that nobody knows or whose package is not installed, naming it.
     """
     if "://" not in url:
         return LocalFileSystem(), local_path(url)
-    fs, path = fsspec.core.url_to_fs(url)
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        protocol = url.partition("://")[0]
+        package, extra = PACKAGES.get(protocol, ("", ""))
+        way_out = f"needs {package}: pip install 'curation[{extra}]'" if extra else f"needs another package: {error}"
+        raise ConfigError(f"reading {protocol}:// {way_out}") from None
+    except ValueError as error:
+        protocol = url.partition("://")[0]
+        if protocol in fsspec.available_protocols():
+            raise
+        raise ConfigError(f"{url}: {error}; no filesystem is called {protocol!r}") from None
     return fs, path
 
 
@@ -130,7 +148,8 @@ def list_files(folder: str, depth: int | None = None) -> list[Found]:
     """Every file below a folder, hidden ones left out, in order of `relative`; links are followed, loops
     once.
 
-    depth: levels to descend, 1 for the folder's own files. An absent folder has no files.
+    depth: levels to descend, 1 for the folder's own files. An absent folder has no files. Raises PermissionError
+    naming a local folder that may not be listed.
     """
     found = list(_list_local(folder, depth) if is_local(folder) else _list_remote(folder, depth))
     return sorted((f for f in found if not _hidden(f.relative)), key=lambda f: f.relative)
@@ -143,7 +162,7 @@ def _hidden(relative: str) -> bool:
 def _list_local(folder: str, depth: int | None) -> Iterator[Found]:
     top = local_path(folder)
     seen = {os.path.realpath(top)}
-    for where, folders, names in os.walk(top, followlinks=True):
+    for where, folders, names in os.walk(top, followlinks=True, onerror=_forbidden):
         below = os.path.relpath(where, top)
         level = 0 if below == "." else below.count("/") + 1
         keep = []
@@ -160,6 +179,11 @@ def _list_local(folder: str, depth: int | None) -> Iterator[Found]:
                 yield Found(
                     path, name if below == "." else f"{below}/{name}", status.st_size, str(status.st_mtime_ns)
                 )
+
+
+def _forbidden(error: OSError) -> None:
+    if isinstance(error, PermissionError):  # else files below it would be missing in silence
+        raise error
 
 
 def _list_remote(folder: str, depth: int | None) -> Iterator[Found]:

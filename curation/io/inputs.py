@@ -10,13 +10,19 @@ import pyarrow as pa
 
 from curation.config import Columns, ConfigError, Input, nearest
 from curation.io import files
-from curation.io.readers import final_schema, is_text, peek
-from curation.layout import FORMATS, format_of
+from curation.io.readers import final_schema, has_field, is_text, peek
+from curation.layout import FORMATS, extension, format_of
 from curation.plan import Shard
 from curation.schema import ADDED, OPTIONAL
 
 MAGIC = re.compile(r"[*?\[{]")
 KNOWN = ", ".join(FORMATS)
+READABLE = "let this user read it (chmod a+r, a folder a+rx) or leave it out of the input"
+MANIFEST = "manifest.json"
+#: the folders that a run writes in its output
+OURS = ("kept", "excluded", "quarantine", "signals", "decisions", "report")
+MOST_NAMES = 5  # of what there is instead, in an error
+MOST_COLUMNS = 20
 
 
 def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
@@ -24,12 +30,15 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
 
     An input is a file, a folder (every file of a known format below it, hidden ones not), a glob (`*`, `?`,
     `[...]`, `{a,b}`, `**` for any folders) or the output folder of an earlier run, of which the kept shards
-    are read. What stands below `output`, or in a run's output folder below an input, is not read. `relative`
+    are read. What stands below `output`, and what earlier runs wrote (manifest.json, kept/, excluded/ and so on)
+    in folders below an input, is not read, unless a glob spells the folder out as in `runs/*/kept/*`. `relative`
     is the path below the folder, the file's folder, or the part of the glob before its first special
     character.
 
     Raises ConfigError for an input that names nothing, an unknown extension, one file under two sources or
-    declarations, and two files that would share an output name.
+    declarations, two files that would share an output name, a file or folder that may not be read, an `output`
+    that is an input folder or whose kept/ and so on hold the input, and an earlier run's folder that holds other
+    data files too.
     """
     if not inputs:
         raise ConfigError("there is no input: give --input or inputs in the configuration")
@@ -38,9 +47,14 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
     for entry in inputs:
         if not entry.path:
             raise ConfigError("inputs: a path is empty")
-        matched = _matches(entry.path, output)
+        try:
+            matched = _matches(entry.path, output)
+        except PermissionError as error:
+            raise ConfigError(f"{error.filename} may not be listed; {READABLE}") from None
         for file in matched:
             identity = os.path.realpath(files.local_path(file.url)) if files.is_local(file.url) else file.url
+            if files.is_local(file.url) and not os.access(identity, os.R_OK):
+                raise ConfigError(f"{file.url} may not be read; {READABLE}")
             other = owner.get(identity)
             if other is not None:
                 if other[0].model_dump(exclude={"path"}) != entry.model_dump(exclude={"path"}):
@@ -78,14 +92,18 @@ def _check_output_names(found: dict[tuple[str, str], tuple[Input, files.Found]])
 def _matches(path: str, output: str) -> list[files.Found]:
     if files.is_local(path):
         path = files.local_path(path)
+    _check_apart(path, output)
     if files.exists(path) and not files.is_folder(path):
         url, name = path, path.rpartition("/")[2]
         if format_of(name) is None:
             raise ConfigError(f"{path}: unknown extension; known are {KNOWN}")
         return [files.Found(url, name, files.size(url), files.version(url))]
     if files.is_folder(path):
-        root = files.join(path, "kept") if _is_run(path) else path
-        listed = _outside_runs(root, files.list_files(root), output)
+        if _is_run(path):
+            _check_unmixed(path, output)
+            path = files.join(path, "kept")
+            _check_apart(path, output)
+        listed = _not_ours(path, files.list_files(path), output)
         matched = [f for f in listed if format_of(f.relative) is not None]
         if not matched:
             raise ConfigError(f"the folder {path} holds no file of a known format ({KNOWN})")
@@ -95,7 +113,7 @@ def _matches(path: str, output: str) -> list[files.Found]:
     root, pattern = _split_glob(path)
     depth = None if "**" in pattern else max(p.count("/") for p in _braces(pattern)) + 1
     expression = re.compile("|".join(_translate(p) for p in _braces(pattern)))
-    listed = _outside_runs(root, files.list_files(root, depth), output)
+    listed = _not_ours(root, files.list_files(root, depth), output, pattern)
     matched = [f for f in listed if expression.fullmatch(f.relative)]
     if not matched:
         raise ConfigError(f"{path} matches no file{_nearest_existing(path)}")
@@ -109,25 +127,69 @@ def _is_run(folder: str) -> bool:
     return files.exists(files.join(folder, "manifest.json")) and files.is_folder(files.join(folder, "kept"))
 
 
-def _outside_runs(root: str, listed: list[files.Found], output: str) -> list[files.Found]:
-    """Without what a run wrote: below `output`, or beside a manifest and a kept folder somewhere below the
-    root.
+def _check_apart(path: str, output: str) -> None:
+    """Raise ConfigError where a run to `output` would write into the folder that it reads."""
+    if not output:
+        return
+    inside = _below(_real(path), _real(output))
+    if inside == "":
+        raise ConfigError(f"output: {output} is an input too, so results would be read as input; give another --output")
+    if inside is not None and inside.partition("/")[0] in OURS:
+        raise ConfigError(f"output: the input {path} is what a run to {output} writes; give another --output")
+
+
+def _check_unmixed(run: str, output: str) -> None:
+    """Raise ConfigError where it is not clear whether what a run kept is meant, or the data that it read."""
+    for file in _not_ours(run, files.list_files(run), output):
+        if format_of(file.relative) is not None:
+            first, slash, _ = file.relative.partition("/")
+            other = files.join(run, first if slash else "*" + extension(first))
+            raise ConfigError(
+                f"{run} holds the output of an earlier run (manifest.json) and other data files such as "
+                f"{file.relative}; say which is meant: --input '{files.join(run, 'kept')}' or --input '{other}'"
+            )
+
+
+def _not_ours(root: str, listed: list[files.Found], output: str, pattern: str = "") -> list[files.Found]:
+    """Without what stands below `output`, and without what earlier runs wrote at the root or below it.
+
+    Where the root lies in `output` itself, only what a run writes there is left out. Folders that `pattern` spells
+    out are wanted.
     """
     names = {f.relative for f in listed}
-    runs = {name[: -len("manifest.json")] for name in names if name.endswith("/manifest.json")}
-    runs = {run for run in runs if any(name.startswith(run + "kept/") for name in names)}
-    own = (
-        (files.local_path(output) if files.is_local(output) else output).rstrip("/") + "/" if output else None
-    )
-    inside = own is not None and (root.rstrip("/") + "/").startswith(
-        own
-    )  # the earlier output itself is the input
-    return [
-        f
-        for f in listed
-        if not any(f.relative.startswith(run) for run in runs)
-        and (own is None or inside or not f.url.startswith(own))
-    ]
+    candidates = {name[: -len(MANIFEST)] for name in names if name == MANIFEST or name.endswith("/" + MANIFEST)}
+    runs = {run for run in candidates if _is_run(files.join(root, run.rstrip("/")) if run else root)}
+    spelt = {part for choice in _braces(pattern) for part in choice.split("/")}
+    skipped = tuple(run + name + "/" for run in runs for name in OURS if name not in spelt)
+    manifests = {run + MANIFEST for run in runs}
+    left = [f for f in listed if f.relative not in manifests and not f.relative.startswith(skipped)]
+    if not output:
+        return left
+    top, real = _real(output), _real(root)
+    root_inside = _below(real, top) is not None
+    real_folders: dict[str, str] = {}
+
+    def written(file: files.Found) -> bool:
+        folder = file.url.rpartition("/")[0]
+        if folder not in real_folders:
+            real_folders[folder] = _real(folder)
+        inside = _below(real_folders[folder], top)
+        return inside is not None and (not root_inside or inside.partition("/")[0] in OURS)
+
+    return [f for f in left if not written(f)]
+
+
+def _real(url: str) -> str:
+    """A name by which places are compared: local links are resolved."""
+    return os.path.realpath(files.local_path(url)) if files.is_local(url) else url.rstrip("/")
+
+
+def _below(place: str, folder: str) -> str | None:
+    """The path of a place below a folder, empty for the folder itself; None when it lies elsewhere."""
+    if place == folder:
+        return ""
+    top = folder.rstrip("/") + "/"
+    return place[len(top) :] if place.startswith(top) else None
 
 
 def _split_glob(path: str) -> tuple[str, str]:
@@ -182,8 +244,16 @@ def _nearest_existing(path: str) -> str:
         folder = "/".join(parts[:end]) or "/"
         if not folder.endswith(":/") and files.exists(folder):
             names = _names(folder)
-            return f"; {folder} exists" + (nearest(parts[end], names[:1000]) if names else " and is empty")
+            return f"; {folder} exists" + (_few(parts[end], names[:1000]) if names else " and is empty")
     return ""
+
+
+def _few(name: str, names: list[str]) -> str:
+    """The nearest of the names, else the first few of them."""
+    hint = nearest(name, names)
+    if len(names) <= MOST_NAMES or hint.startswith(":"):
+        return hint
+    return f"; there is {', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES:,} more"
 
 
 def _names(folder: str) -> list[str]:
@@ -191,30 +261,29 @@ def _names(folder: str) -> list[str]:
     return sorted(name.rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False))
 
 
-def check_columns(shards: Sequence[Shard], columns: Columns) -> None:
+def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "columns") -> None:
     """Do all shards have the columns that the configuration names, and none that stands in the way of
     ours?
 
     Reads the footer or the first records of each shard (all of it for a field that these lack); one that
     cannot be read is left to the quarantine. Raises ConfigError naming the shard, the column and the nearest
-    one, or `columns.prefix` for a foreign column that has the name of one that curation adds.
+    one, or `columns.prefix` for a foreign column that has the name of one that curation adds. `section` is where the
+    configuration names the columns.
     """
     for shard in shards:
         schema = peek(shard)
         if schema is None:
             continue
         for key, name in _named(columns):
-            if name not in schema.names and format_of(shard.url) != "parquet":
-                schema = final_schema(
-                    shard, text=columns.text
-                )  # a field may come late: look through the shard
+            absent = name not in schema.names and format_of(shard.url) != "parquet"
+            # a field may come late: look through the shard, whose schema is that of records with text
+            if absent and (name != columns.text or has_field(shard, name)):
+                schema = final_schema(shard, text=columns.text)
             if name not in schema.names:
-                raise ConfigError(
-                    f"columns.{key}: {shard.url} has no column {name!r}{nearest(name, schema.names)}"
-                )
+                raise ConfigError(f"{section}.{key}: {shard.url} has no column {name!r}{_instead(name, schema.names)}")
         kind = schema.field(columns.text).type
         if not is_text(kind):
-            raise ConfigError(f"columns.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
+            raise ConfigError(f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
         for column in (*ADDED, *OPTIONAL):
             name = columns.prefix + column.name
             if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
@@ -222,6 +291,14 @@ def check_columns(shards: Sequence[Shard], columns: Columns) -> None:
                     f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
                     f"did not add; set columns.prefix so that the added columns get other names"
                 )
+
+
+def _instead(name: str, names: list[str]) -> str:
+    """The nearest column and what columns there are, for an error."""
+    close = nearest(name, names)
+    more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
+    has = f"it has {', '.join(names[:MOST_COLUMNS])}{more}"
+    return f"{close} ({has})" if close.startswith(":") else f"; {has}"
 
 
 def _named(columns: Columns) -> Iterator[tuple[str, str]]:

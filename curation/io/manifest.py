@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import xxhash
@@ -118,7 +118,8 @@ def read(output: str) -> dict[str, Any] | None:
 def lock(output: str) -> Iterator[None]:
     """Keeps a second run out of a local output folder while the block runs; the lock dies with its process.
 
-    Remote folders have no locks. Raises ConfigError when another run holds it, naming its process.
+    Remote folders have no locks. Raises ConfigError when another run holds it, naming its process, and for a folder
+    that cannot be made or written to.
     """
     if not files.is_local(output) or sys.platform == "win32":
         yield
@@ -126,9 +127,7 @@ def lock(output: str) -> Iterator[None]:
     import fcntl
 
     folder = files.local_path(output)
-    os.makedirs(folder, exist_ok=True)
-    # the file stays: deleting it would let two runs lock two files of one name
-    with open(os.path.join(folder, ".lock"), "a+b") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -143,3 +142,25 @@ def lock(output: str) -> Iterator[None]:
         file.write(str(os.getpid()).encode())
         file.flush()
         yield
+
+
+def _lock_file(folder: str) -> IO[bytes]:
+    """The lock file of a folder, which is made. It stays: were it deleted, two runs could lock two files of one name.
+
+    Raises ConfigError saying what keeps files from being written there.
+    """
+    above = folder
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise ConfigError(f"output: {above} is a file, not a folder; give another --output or move the file away")
+    try:
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no permission to write")
+        os.makedirs(folder, exist_ok=True)
+        return open(os.path.join(folder, ".lock"), "a+b")
+    except OSError as error:
+        raise ConfigError(
+            f"output: cannot write to {folder}: {error.strerror} ({error.filename or above}); give another --output "
+            "or let this user write there"
+        ) from None

@@ -27,6 +27,14 @@ LONGEST_LINE = 256 << 20
 PEEK_BYTES = 1 << 20
 #: a larger row group is decoded twice, first to see that all of it can be read, and not held in memory
 HELD_ROW_GROUP = 256 << 20
+HEAD_BYTES = 64
+PARQUET_MARK = b"PAR1"
+#: first bytes of a file, what it is then, and the extension that says so
+MARKS = (
+    (PARQUET_MARK, "Parquet", ".parquet"),
+    (b"\x1f\x8b", "gzip", ".jsonl.gz"),  # RFC 1952
+    (b"\x28\xb5\x2f\xfd", "zstd", ".jsonl.zst"),  # RFC 8878
+)
 READ_ERRORS = (OSError, pa.ArrowException, EOFError)
 
 OnBad = Callable[[BadRecord], None]
@@ -48,7 +56,8 @@ def read_shard(
     text: the text column. batch_bytes: most bytes of text in a batch (of whole lines for JSON lines); a
     longer document is a batch of its own. schema: that of JSON lines as `final_schema` gave it earlier, which
     saves a pass; Parquet has its own. columns: what to deliver, with the text; of Parquet nothing else is
-    read, so that a break in another column goes unnoticed. on_bad: called with every BadRecord, in order.
+    read, so that a break in another column goes unnoticed. on_bad: called with every BadRecord, in order; one for a
+    file that is empty where it may not be, or that is Parquet, gzip or zstd under the extension of another format.
 
     Records are bad that are not valid UTF-8 (any string column), not a JSON object, or whose text is missing
     or not a string; null text is good. Raises ConfigError when a Parquet file has no such text column, and
@@ -109,6 +118,13 @@ def peek(shard: Shard) -> pa.Schema | None:
         return None
 
 
+def has_field(shard: Shard, name: str) -> bool:
+    """Does any record of JSON lines have this field? Reads no further than the first that does."""
+    with _opened(shard, _ignore) as file:
+        found = (line for line in _lines(file, shard, LONGEST_LINE) if isinstance(line, lines.Line))
+        return any(name in record for line in found for record in records.objects(line))
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Can a column of this type be the text: string, large_string, string_view or a dictionary of these?"""
     if pa.types.is_dictionary(kind):
@@ -121,11 +137,36 @@ def _ignore(_: BadRecord) -> None:
 
 
 def _opened(shard: Shard, on_bad: OnBad) -> Any:
+    file: Any = io.BytesIO()
     try:
-        return files.open_file(shard.url)
+        file = files.open_file(shard.url)
+        head = file.read(HEAD_BYTES)
+        message = _mistaken(head, format_of(shard.url) or "")
+        if message is None:
+            if file.seekable():
+                file.seek(0)
+                return file
+            file.close()
+            return files.open_file(shard.url)
+        file.close()
+        on_bad(BadRecord(0, None, 1, "unreadable_file", message, head))
     except READ_ERRORS as error:
+        file.close()
         on_bad(BadRecord(0, None, 1, "unreadable_file", str(error)))
-        return io.BytesIO()
+    return io.BytesIO()
+
+
+def _mistaken(head: bytes, format: str) -> str | None:
+    """What a file is that begins with these bytes, if it cannot be what its extension says, and the way out."""
+    if format == "parquet" and not head:
+        return "the file is empty (0 bytes), where a Parquet file has a footer at least; write it again"
+    wanted = {"parquet": "Parquet", "jsonl.gz": "gzip", "jsonl.zst": "zstd"}.get(format, "JSON lines")
+    for mark, found, name in MARKS:
+        if head.startswith(mark) and found != wanted:
+            return f"this is {found}, not {wanted}: rename it to {name}"
+    if wanted != "JSON lines" and head.removeprefix(records.UTF8_MARK).lstrip().startswith(b"{"):
+        return f"this looks like plain JSON lines, not {wanted}: rename it to .jsonl"
+    return None
 
 
 def _lines(file: Any, shard: Shard, longest: int) -> Iterator[lines.Line | lines.Broken]:
@@ -147,7 +188,10 @@ def _read_parquet(
             schema = parquet.schema_arrow
         except READ_ERRORS as error:
             file.seek(0)
-            on_bad(BadRecord(0, None, 1, "unreadable_file", str(error), file.read(RAW_BYTES)))
+            raw, message = file.read(RAW_BYTES), str(error)
+            if raw.startswith(PARQUET_MARK):
+                message = f"the file begins as Parquet but its footer cannot be read, as if cut short: {message}"
+            on_bad(BadRecord(0, None, 1, "unreadable_file", message, raw))
             return
         if text not in schema.names or not is_text(schema.field(text).type):
             raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}")

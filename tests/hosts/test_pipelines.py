@@ -69,6 +69,17 @@ def test_datatrove_detect(tmp_path):
     assert measured["documents"]["value"] == with_text
 
 
+@pytest.mark.parametrize("name", ["beam_curate", "beam_detect", "datatrove_curate", "local_curate"])
+def test_scripts_tell_what_is_wrong_in_one_line(name, tmp_path, capsys):
+    arguments = ["--input", str(tmp_path / "nothing"), "--output", str(tmp_path / "out")]
+    logs = ["--logs", str(tmp_path / "logs")] if name == "datatrove_curate" else []
+    with pytest.raises(SystemExit) as stopped:
+        main(f"{name}.py")([*arguments, *logs])
+    assert stopped.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "there is no file or folder" in line and "Traceback" not in line
+
+
 @pytest.mark.engines
 @pytest.mark.parametrize("script", sorted(PIPELINES.glob("*.py")), ids=lambda path: path.name)
 def test_scripts_explain_themselves(script):
@@ -127,9 +138,9 @@ def test_the_examples_of_the_beam_page_run(crawl, capsys):
 @pytest.mark.engines
 def test_the_examples_of_the_datatrove_page_run(crawl):
     first, whole = examples("datatrove.md")
-    exec(first.replace("tasks=8", "tasks=1"), {})
+    exec(first.replace("tasks=8", "tasks=1"), {"__name__": "__main__"})
     measured = json.loads((crawl / "out/diversity.json").read_text())
     written = [gzip.decompress(file.read_bytes()) for file in (crawl / "out/documents").iterdir()]
     assert measured["documents"]["value"] == sum(len(lines.splitlines()) for lines in written) > 100
-    exec(whole.replace("tasks=100", "tasks=1"), {})
+    exec(whole.replace("tasks=100", "tasks=1"), {"__name__": "__main__"})
     assert (crawl / "out/report/report.html").exists()

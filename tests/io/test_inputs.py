@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,7 +116,98 @@ def test_an_earlier_run_is_read_by_what_it_kept(tmp_path: Path) -> None:
     assert names(Input(path=str(tmp_path))) == ["default/raw.jsonl"]
     os.unlink(tmp_path / "o/manifest.json")
     assert names(Input(path=str(tmp_path)), output=f"{tmp_path}/o") == ["default/raw.jsonl"]
-    assert names(Input(path=f"{tmp_path}/o/kept"), output=f"{tmp_path}/o") == ["default/web/a.parquet"]
+    assert names(Input(path=f"{tmp_path}/o/kept"), output=f"{tmp_path}/o2") == ["default/web/a.parquet"]
+
+
+def refused(match: str, path: Path | str, output: Path | str = "") -> None:
+    with pytest.raises(ConfigError, match=match):
+        expand([Input(path=str(path))], str(output))
+
+
+def test_a_run_does_not_write_into_what_it_reads(tmp_path: Path) -> None:
+    fill(tmp_path, ["cx/a.parquet", "cx/kept/default/a.parquet", "cx/sub/b.parquet", "raw.jsonl"])
+    os.symlink(tmp_path / "cx", tmp_path / "link")
+    for output in ("cx", "cx/", "link", "sub/../cx"):
+        refused("is an input too.*another --output", tmp_path / "cx", f"{tmp_path}/{output}")
+        for inside in ("kept", "kept/default", "kept/default/a.parquet", "kept/*/*.parquet"):
+            refused("is what a run to .* writes.*another --output", tmp_path / "cx" / inside, f"{tmp_path}/{output}")
+    # neither reads what it writes
+    assert names(Input(path=f"{tmp_path}/cx/*.parquet"), output=f"{tmp_path}/cx") == ["default/a.parquet"]
+    assert names(Input(path=f"{tmp_path}/cx/**/*.parquet"), output=f"{tmp_path}/cx") == [
+        "default/a.parquet",
+        "default/sub/b.parquet",
+    ]
+    assert names(Input(path=f"{tmp_path}/cx/sub"), output=f"{tmp_path}/link") == ["default/b.parquet"]
+    assert names(Input(path=str(tmp_path)), output=f"{tmp_path}/cx") == ["default/raw.jsonl"]
+    with files.atomic("memory://apart/kept/default/a.jsonl") as file:
+        file.write(b"{}")
+    refused("is an input too", "memory://apart", "memory://apart/")
+    refused("is what a run to", "memory://apart/kept", "memory://apart")
+
+
+def test_a_run_among_other_data_is_not_guessed(tmp_path: Path) -> None:
+    fill(tmp_path, ["cx/manifest.json", "cx/kept/s/a.parquet", "cx/report/report.json", "cx/new.parquet"])
+    fill(tmp_path, ["cx/decisions/weights.json", "cx/excluded/s/a.parquet", "raw.jsonl", "of/manifest.json"])
+    refused(r"such as new.parquet; .*--input '.*cx/kept' or --input '.*cx/\*.parquet'", tmp_path / "cx")
+    assert names(Input(path=f"{tmp_path}/cx/kept")) == ["default/s/a.parquet"]
+    assert names(Input(path=f"{tmp_path}/cx/*.parquet")) == ["default/new.parquet"]
+    assert names(Input(path=f"{tmp_path}/cx/**")) == ["default/new.parquet"]
+    assert names(Input(path=f"{tmp_path}/*/kept/*/*.parquet")) == ["default/cx/kept/s/a.parquet"]
+    # below a folder, what runs wrote is left out; a manifest.json without kept/ is not ours
+    everything = ["default/cx/new.parquet", "default/of/manifest.json", "default/raw.jsonl"]
+    assert names(Input(path=str(tmp_path))) == everything
+    os.unlink(tmp_path / "cx/new.parquet")
+    fill(tmp_path, ["cx/more/b.jsonl"])
+    refused("such as more/b.jsonl; .*or --input '.*cx/more'", tmp_path / "cx")
+    assert names(Input(path=f"{tmp_path}/cx/more")) == ["default/b.jsonl"]
+
+
+def test_what_may_not_be_read_is_said_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, ["in/a.jsonl", "in/deep/b.jsonl"])
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "b.jsonl" not in str(path) and access(path, mode))
+    refused("in/deep/b.jsonl may not be read; .*chmod", tmp_path / "in")
+    monkeypatch.setattr(os, "access", access)
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    refused("in/deep may not be listed; .*chmod", tmp_path / "in")
+
+
+def test_a_protocol_without_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("s3fs", "gcsfs", "adlfs"):
+        monkeypatch.setitem(sys.modules, module, None)
+    refused(r"reading s3:// needs s3fs: pip install 'curation\[s3\]'", "s3://bucket/*.parquet")
+    refused(r"reading gs:// needs gcsfs: pip install 'curation\[gcp\]'", "gs://bucket/in")
+    refused(r"reading abfs:// needs another package: .*adlfs", "abfs://bucket/in")
+    refused(r"nonsense://x: .*no filesystem is called 'nonsense'", "nonsense://x")
+
+
+def test_few_names_are_listed(tmp_path: Path) -> None:
+    fill(tmp_path, [f"{i:02}-part.jsonl" for i in range(30)])
+    refused(r"exists; there is 00-part.jsonl, .*04-part.jsonl and 25 more$", tmp_path / "zzzzz")
+    refused("did you mean '07-part.jsonl'", tmp_path / "07-part.json")
+
+
+def test_an_output_that_cannot_be_written_is_said_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, ["file"])
+
+    def fails(match: str, output: Path) -> None:
+        with pytest.raises(ConfigError, match=match), manifest.lock(str(output)):
+            pass
+
+    fails("output: .*/file is a file, not a folder; give another --output", tmp_path / "file")
+    fails("output: .*/file is a file, not a folder", tmp_path / "file" / "below" / "it")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    fails("output: cannot write to .*/new/out: no permission.*give another --output", tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("bad", ["../x", "a/../../x", "/etc/passwd", "", "a//b", ".", "a\0b", "out/x"])

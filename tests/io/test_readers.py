@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import orjson
@@ -222,6 +223,67 @@ def test_columns_are_checked_before_work(tmp_path: Path) -> None:
     check_columns([shard(late)], Columns(date="day"))
     with pytest.raises(ConfigError, match=r"columns.date: .*'dya'"):
         check_columns([shard(late)], Columns(date="dya"))
+
+
+def test_a_text_column_that_no_json_line_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"content":"x","n":1}\n' * 3)
+    with pytest.raises(ConfigError, match=r"columns.text: .*'contents': did you mean 'content'\? \(it has content, n"):
+        check_columns([shard(path)], Columns(text="contents"))
+    with pytest.raises(ConfigError, match=r"no column 'zzzzzz'; it has content, n$"):
+        check_columns([shard(path)], Columns(text="zzzzzz"))
+    path.write_bytes(b'{"content":"x","n":1}\n' * 100_000 + b'{"contents":"late"}\n')
+    check_columns([shard(path)], Columns(text="contents"))
+    path.write_bytes(b"no json at all")
+    check_columns([shard(path)], Columns())
+    parquet(tmp_path / "wide.parquet", pa.table({f"c{i:02}": [1] for i in range(30)}))
+    with pytest.raises(ConfigError, match=r"it has c00, .*c19 and 10 more"):
+        check_columns([shard(tmp_path / "wide.parquet")], Columns(text="zzzzzz"))
+
+
+CONTENT = b'{"text":"one"}\n{"text":"two"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "message"),
+    [
+        ("a.jsonl", "parquet", "this is Parquet, not JSON lines: rename it to .parquet"),
+        ("a.jsonl.gz", "parquet", "this is Parquet, not gzip: rename it to .parquet"),
+        ("a.ndjson", "gz", "this is gzip, not JSON lines: rename it to .jsonl.gz"),
+        ("a.json", "zst", "this is zstd, not JSON lines: rename it to .jsonl.zst"),
+        ("a.jsonl.zst", "gz", "this is gzip, not zstd: rename it to .jsonl.gz"),
+        ("a.parquet", "gz", "this is gzip, not Parquet: rename it to .jsonl.gz"),
+        ("a.parquet", "jsonl", "this looks like plain JSON lines, not Parquet: rename it to .jsonl"),
+        ("a.jsonl.gz", "jsonl", "this looks like plain JSON lines, not gzip: rename it to .jsonl"),
+        ("a.parquet", "cut", "the file begins as Parquet but its footer cannot be read, as if cut short"),
+        ("a.parquet", "nothing", "the file is empty \\(0 bytes\\)"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_one_entry(
+    tmp_path: Path, name: str, holds: str, message: str
+) -> None:
+    parquet(tmp_path / "real.parquet", pa.table({"text": [f"line {i}\n" for i in range(500)]}))
+    real = (tmp_path / "real.parquet").read_bytes()
+    contents = {
+        "parquet": real,
+        "cut": real[:-6],
+        "gz": gzip.compress(CONTENT),
+        "zst": zstandard.compress(CONTENT),
+        "jsonl": CONTENT,
+        "nothing": b"",
+    }
+    path = tmp_path / name
+    path.write_bytes(contents[holds])
+    records, _, bad = read(path)
+    assert not records and [(b.row, b.offset, b.count, b.error) for b in bad] == [(0, None, 1, "unreadable_file")]
+    assert re.match(message, bad[0].message) and contents[holds].startswith(bad[0].raw)
+    check_columns([shard(path)], Columns())
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_lines_of_an_empty_file_are_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    assert read(tmp_path / name) == ([], [], [])
 
 
 def test_projection(tmp_path: Path) -> None:
