@@ -9,42 +9,72 @@ import pyarrow.compute as pc
 
 from curation import io
 from curation.config import Config, ConfigError, Input, load, nearest
+from curation.layout import FORMATS
 from curation.plan import Shard
 from curation.schema import ADDED, OPTIONAL
 
 TEXT_SHOWN = 700  # characters
 
 
-def show(output: str, *, id: str | None = None, reason: str | None = None, limit: int = 10) -> int:
+def show(
+    output: str, *, id: str | None = None, reason: str | None = None, shard: str | None = None, limit: int = 10
+) -> int:
     """Print documents of the run in `output` and return the exit code: 1 when nothing was found.
 
     By `id`, wherever the document is; by `reason`, excluded for it; `quarantine` as the reason shows records that
-    could not be read. With neither, excluded documents. Beside a duplicate stands the survivor. Raises ConfigError
-    for a folder without a run.
+    could not be read. By `shard`, named as in the report (`source/path`): half of `limit` kept, the rest excluded;
+    with an id or a reason only documents of that shard. With none of them, excluded documents. Beside a duplicate
+    stands the survivor. Raises ConfigError for a folder without a run and for a shard that the run did not read.
     """
     manifest = io.read_manifest(output)
     if manifest is None:
         raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it")
     config = load(None, manifest["config"])
+    if shard is not None:
+        _known_shard(config, shard)
     if reason == "quarantine":
-        blocks = list(_quarantined(output, limit))
+        blocks = list(_quarantined(output, limit, shard))
         print("\n\n".join(blocks))
         return _found(len(blocks), "nothing was quarantined")
     if id is not None:
-        found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit))
+        found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit, shard))
         _print(config, found)
-        return _found(len(found), f"no document has the id {id!r}")
+        return _found(len(found), f"no document has the id {id!r}" + (f" in {shard}" if shard else ""))
+    if shard is not None and reason is None:
+        found = list(_documents(config, ("kept",), _any, limit, shard))
+        left = list(_documents(config, ("excluded",), _any, limit - min(len(found), (limit + 1) // 2), shard))
+        found = [*found[: limit - len(left)], *left]
+        _print(config, found)
+        return _found(len(found), f"{shard} has no document in the output")
     name = config.columns.prefix + "filter_reason"
 
     def excluded(batch: pa.RecordBatch) -> pa.Array:
         return pc.equal(batch.column(name), reason) if reason else pc.is_valid(batch.column(name))
 
-    found = list(_documents(config, ("excluded",), excluded, limit))
+    found = list(_documents(config, ("excluded",), excluded, limit, shard))
     _print(config, found)
     reasons = manifest["documents"]["by_reason"]
     if not found and config.run.excluded == "none" and reasons:
         return _found(0, "this run wrote no excluded documents (run.excluded: none)")
+    if not found and shard is not None and reason in reasons:
+        return _found(0, f"nothing in {shard} was excluded as {reason!r}")
     return _found(len(found), f"nothing was excluded as {reason!r}{nearest(reason or '', reasons)}")
+
+
+def _any(batch: pa.RecordBatch) -> pa.Array:
+    """Every document."""
+    return pa.array(np.ones(batch.num_rows, bool))
+
+
+def _known_shard(config: Config, name: str) -> None:
+    known = {s.relative for folder in ("kept", "excluded", "quarantine") for s in _shards(config, folder)}
+    if not any(_is(relative, name) for relative in known):
+        raise ConfigError(f"{config.output} has no shard {name!r}{nearest(name, sorted(known))}")
+
+
+def _is(relative: str, name: str) -> bool:
+    """Whether an output is that of the shard: it has its name, and an ending more where the format has changed."""
+    return relative == name or relative in {f"{name}.{ending}" for ending in FORMATS.values()}
 
 
 def _found(count: int, otherwise: str) -> int:
@@ -58,10 +88,17 @@ def _shards(config: Config, folder: str) -> tuple[Shard, ...]:
     return io.expand([Input(path=url)]) if io.exists(url) else ()
 
 
-def _documents(config: Config, folders: Iterable[str], keep: Any, limit: int) -> Iterator[dict[str, Any]]:
-    """Rows for which keep(batch) holds, at most `limit`, each with the folder it stands in as `in`."""
+def _documents(
+    config: Config, folders: Iterable[str], keep: Any, limit: int, name: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows for which keep(batch) holds, at most `limit`, each with the folder it stands in as `in`; of one shard, if
+    a name is given."""
+    if limit <= 0:
+        return
     for folder in folders:
         for shard in _shards(config, folder):
+            if name is not None and not _is(shard.relative, name):
+                continue
             for batch, _ in io.read_shard(shard, text=config.columns.text, batch_bytes=4 << 20, on_bad=_ignore):
                 matching = batch.filter(pc.fill_null(keep(batch), False))
                 for row in matching.slice(0, limit).to_pylist():
@@ -137,9 +174,11 @@ def _indent(text: str, by: str = "      ") -> str:
     return "\n".join(by + line for line in text.splitlines())
 
 
-def _quarantined(output: str, limit: int) -> Iterator[str]:
+def _quarantined(output: str, limit: int, name: str | None = None) -> Iterator[str]:
     url = f"{output}/quarantine"
     for shard in io.expand([Input(path=url)]) if io.exists(url) else ():
+        if name is not None and not _is(shard.relative, name):
+            continue
         for record in io.read_quarantine(shard.url):
             if limit <= 0:
                 return

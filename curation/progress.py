@@ -90,9 +90,14 @@ class Lines(Observer):
 
     def _print(self, suffix: str) -> None:
         entry, seconds = self._current, max(time.perf_counter() - self._since, 1e-9)
+        text = ""  # a stage that reads no text has no speed either
+        if entry["documents"]:
+            text = (
+                f"{entry['documents']:,.0f} documents, {entry['megabytes']:,.1f} MB, "
+                f"{entry['megabytes'] / seconds:,.1f} MB/s, "
+            )
         print(
-            f"{self._name}: {entry['documents']:,.0f} documents, {entry['megabytes']:,.1f} MB, "
-            f"{entry['megabytes'] / seconds:,.1f} MB/s, {seconds:,.1f} s{suffix}",
+            f"{self._name}: {text}{seconds:,.1f} s{suffix}",
             file=self._stream,
             flush=True,
         )

@@ -4,12 +4,17 @@ import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import orjson
+import pyarrow.parquet as pq
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import benchmarks, earlier_outputs, lines, select, stages
 from curation.plan import Job, Shard
+from curation.report.feature_names import readable
+from curation.synthetic.calibration import BASES
+from curation.synthetic.evaluation import LENGTHS
 
 TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
 REFERENCE_BLOCKS = 12  # enough to tell how far blocks of human text stray
@@ -27,7 +32,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     counts = stages.read_json(f"{output}/decisions/select.json")
     clusters = stages.read_json(f"{output}/decisions/clusters.json")
     weights = stages.read_json(f"{output}/decisions/weights.json")
-    documents = _documents(job, counts)
+    documents = _documents(job, counts, weights)
     report: dict[str, Any] = {
         "documents": documents,
         "duplicates": _duplicates(job, clusters, counts),
@@ -38,6 +43,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
         "mixing": _mixing(job, weights, documents, counts),
         "run": {
             "name": f"{output}",
+            "output": output,
             "hashes": dict(job.hashes),
             "versions": io.versions(),
             "stages": run_stages,
@@ -72,7 +78,7 @@ def write_html(output: str, report: dict[str, Any]) -> None:
         file.write(render(plain).encode("utf-8"))
 
 
-def _documents(job: Job, counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _documents(job: Job, counts: list[dict[str, Any]], weights: dict[str, Any]) -> dict[str, Any]:
     by_source: dict[str, dict[str, Any]] = {}
     for shard, found in zip(job.shards, counts, strict=True):
         for name, mine in found["sources"].items():
@@ -93,10 +99,23 @@ def _documents(job: Job, counts: list[dict[str, Any]]) -> dict[str, Any]:
         "by_reason": dict(sorted(sum((Counter(found["by_reason"]) for found in counts), Counter()).items())),
         "by_source": dict(sorted(by_source.items())),
         "by_shard": [
-            {key: found[key] for key in shown} | {"source": shard.source}
+            {key: found[key] for key in shown}
+            | {"source": shard.source, "weight": _mean_weight(job, shard, weights["final"]["scale"])}
             for shard, found in zip(job.shards, counts, strict=True)
         ],
     }
+
+
+def _mean_weight(job: Job, shard: Shard, scale: float) -> float | None:
+    """Mean weight of what is kept of a shard before a selection, 1 being that of all; None where nothing is kept."""
+    with io.open_file(stages.decisions_path(job, "weights", shard), "rb") as file:
+        table = pq.read_table(file, columns=["weight", "filter_reason"])
+    found = table.column("weight").to_numpy()
+    # a duplicate that stays under dedup.action keep has a reason and a weight
+    found = found[table.column("filter_reason").is_null().to_numpy() | (found > 0)]
+    if not len(found):
+        return None
+    return float(np.rint(found * (1 << 20)).astype(np.int64).sum()) / (1 << 20) * scale / len(found)
 
 
 def _no_documents(shard: Shard) -> dict[str, Any]:
@@ -156,8 +175,18 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
         return {"reason": "documents were not scored (detect.enabled: false)"}
     undetermined = sum((Counter(c["undetermined"]) for c in counts), Counter())
     total = found["total"]
+    strata = _strata(job)
+    ends = dict(zip(LENGTHS, (*LENGTHS[1:], math.inf), strict=True))
+    pooled = [s for s in strata if s["source"] is None and s["threshold"] is not None]
+    pooled = [s for s in pooled if ends[s["words"]] > job.config.detect.label_words]
+    # one line stands for all lengths that are labelled: that of the length which most of the known human text has
+    drawn = max(pooled, key=lambda stratum: (stratum["anchors"], stratum["words"]), default=None)
     return {
-        "scored": round(total["scored"]),
+        "scored": sum(sum(heights) for heights in found["histogram"]["counts"].values()),
+        "covered": round(total["scored"]),
+        "threshold": drawn["threshold"] if drawn else None,
+        "threshold_words": drawn["words"] if drawn else None,
+        "strata": strata,
         "undetermined": dict(sorted(undetermined.items())),
         "labels": dict(sorted(sum((Counter(c["labels"]) for c in counts), Counter()).items())),
         "prevalence": total,
@@ -173,6 +202,26 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
             "it inherits the error of the share before"
         ],
     }
+
+
+def _strata(job: Job) -> list[dict[str, Any]]:
+    """The thresholds of the synthetic label at detect.fpr, those of all other sources first."""
+    stored = stages.read_json(f"{job.config.output}/decisions/calibration.json")
+    if stored is None:
+        return []
+    sources = stored["sources"]
+    return [
+        {
+            "source": sources[row] if row < len(sources) else None,
+            "words": words,
+            "anchors": stored["anchors"][0][row][at],
+            "threshold": stored["threshold"][0][row][at][0],
+            "basis": BASES[stored["basis"][0][row][at]],
+        }
+        for row in (len(sources), *range(len(sources)))
+        for at, words in enumerate(LENGTHS)
+        if row == len(sources) or BASES[stored["basis"][0][row][at]] == "stratum"
+    ]
 
 
 def _diversity(job: Job) -> dict[str, Any]:
@@ -225,6 +274,7 @@ def _mixing(
         }
     before = {source: v["documents"] for source, v in weights["sources"].items()}
     total, mass = sum(before.values()), sum(v["weight"] for v in weights["sources"].values())
+    ruler = diversity.load_ruler()
     result: dict[str, Any] = {
         "mode": how,
         "floors": floors,
@@ -233,7 +283,7 @@ def _mixing(
             for source, v in sorted(weights["sources"].items())
         },
         "budget": _budget(job, weights, counts),
-        "warnings": list(mix.get("warnings", [])),
+        "warnings": [readable(warning, ruler) for warning in mix.get("warnings", [])],
     }
     if how == "none" and not weights["weighs_clusters"]:
         return {**result, "reason": "documents were not weighed: there is no reference, or mix.mode is none"}
@@ -253,7 +303,8 @@ def _mixing(
             "largest imbalance": (mix["imbalance"] or {}).get("after", {}).get("largest"),
         }
         result["worst_features"] = [
-            {"name": f["feature"], "before": f["before"], "after": f["after"]} for f in mix["worst_features"]
+            {"name": readable(f["feature"], ruler), "before": f["before"], "after": f["after"]}
+            for f in mix["worst_features"]
         ]
         result["coverage"] = mix["coverage"]
         result["weights"] = {"quantiles": mix["weight_quantiles"]}

@@ -6,7 +6,7 @@ Everything is worked out from the report alone, so a stored report.json tells th
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from curation.report.unusual import unusual
+from curation.report.look import Look, to_look_at
 from curation.report.words import (
     clean,
     count,
@@ -69,8 +69,9 @@ def _documents(report: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 "stop",
                 "Nothing was kept",
-                f"All of the {plural(read, 'document')} left the mix.",
-                "See the reasons below before you go on.",
+                f"All of the {plural(read, 'document')} left the mix{_all_reasons(documents)}.",
+                "Read some of what left (curation inspect OUT --reason NAME) and mend the setting behind the "
+                "commonest reason.",
             )
         )
     parts = [number(documents.get(k)) for k in ("kept", "excluded", "quarantined")]
@@ -89,11 +90,32 @@ def _documents(report: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 "warn",
                 f"{plural(lost, 'record')} could not be read",
-                "Nothing was lost: each stands under quarantine/ with its raw bytes and the error.",
+                "Nothing was lost: each stands under quarantine/ with its raw bytes and the error."
+                + (f" No record could be read of {_names(unreadable(report))}." if unreadable(report) else ""),
                 "Look at the errors under quarantine/; one bad file often explains them all.",
             )
         )
     return found
+
+
+def _all_reasons(documents: Mapping[str, Any]) -> str:
+    """`: 5 as exact duplicate, 2 as empty text, 1 that could not be read`."""
+    reasons = sorted(numbers(documents.get("by_reason")).items(), key=lambda item: (-item[1], item[0]))
+    said = [f"{count(n)} as {phrase(name)}" for name, n in reasons if n]
+    if lost := number(documents.get("quarantined")):
+        said.append(f"{count(lost)} that could not be read")
+    return ": " + ", ".join(said) if said else ""
+
+
+def unreadable(report: Mapping[str, Any]) -> list[str]:
+    """Files of which no record could be read."""
+    rows = [section(row) for row in listing(section(report, "documents").get("by_shard"))]
+    lost = [row for row in rows if number(row.get("quarantined")) and row.get("quarantined") == row.get("read")]
+    return [clean(row.get("shard"), 120) for row in lost]
+
+
+def _names(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {count(len(names) - most)} more" if len(names) > most else "")
 
 
 def _duplicates(report: Mapping[str, Any]) -> list[Finding]:
@@ -116,6 +138,7 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
     if not scored:
         return []
     found = []
+    anchor_action = _anchor_action(report)
     prevalence = section(synthetic, "prevalence")
     estimate = number(prevalence.get("estimate"))
     if anchors == 0 and estimate is not None:
@@ -125,7 +148,7 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
                 "Prevalence without anchors",
                 "The share of synthetic text was estimated without known human text of this kind; "
                 "such estimates are often far off.",
-                _ANCHOR_ACTION,
+                anchor_action,
             )
         )
     elif anchors == 0:
@@ -135,7 +158,7 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
                 "No human anchors",
                 "No input is declared human and no reference was given, so scores rank documents, but no "
                 "share of synthetic text can be stated and labels are not calibrated.",
-                _ANCHOR_ACTION,
+                anchor_action,
             )
         )
     elif anchors is not None and anchors < FEW_ANCHORS:
@@ -144,46 +167,87 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
                 "warn",
                 f"Only {plural(anchors, 'human anchor')}",
                 "The error rate on human text is uncertain.",
-                _ANCHOR_ACTION,
+                anchor_action,
             )
         )
     least = number(prevalence.get("lower_bound"))
     if anchors != 0 and (estimate if estimate is not None else least or 0.0) >= HIGH_PREVALENCE:
         known = "About " + share(estimate) if estimate is not None else "At least " + share(least)
-        floor = f" At least {share(least)} is, whatever wrote it." if least is not None else ""
-        between = f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}"
+        floor = f" It is at least {share(least)} even if the detector found every synthetic text." if least else ""
+        after = number(section(synthetic, "prevalence_after").get("estimate"))
+        mixed = f" In the weighted mix{before_selection(report)}: {share(after)}." if after is not None else ""
+        between = f"Between {share(prevalence.get('low'))} and {share(prevalence.get('high'))}.{floor}{mixed}"
         found.append(
             Finding(
                 "warn",
                 f"{known} of the scored text looks synthetic",
                 between if estimate is not None else clean(prevalence.get("reason")),
-                "Read documents of the shards with the highest synthetic shares; mix with a reference.",
+                _synthetic_action(report, after),
             )
         )
     return found
 
 
-_ANCHOR_ACTION = (
-    "Declare an input as human (for instance pages dated before chat models), or give a reference."
-)
+def has_reference(report: Mapping[str, Any]) -> bool:
+    """Whether the run had a reference, by what it left in the report."""
+    covered = number(section(report, "mixing").get("coverage"))
+    return covered is not None or bool(numbers(section(report, "diversity").get("reference")))
+
+
+def _anchor_action(report: Mapping[str, Any]) -> str:
+    declare = "Declare an input as human (for instance pages dated before chat models), or "
+    return declare + ("add human documents to the reference." if has_reference(report) else "give a reference.")
+
+
+def _synthetic_action(report: Mapping[str, Any], after: float | None) -> str:
+    """What is left to do about much synthetic text, which depends on what was done."""
+    read = "Read documents of the shards with the highest synthetic shares"
+    if not has_reference(report):
+        return f"{read}; mix with a reference."
+    if section(report, "mixing").get("mode") != "balance":
+        return f"{read}; balance the mix toward the reference with mix.mode: balance."
+    if after is None or after < HIGH_PREVALENCE:
+        return f"{read}."
+    return f"{read}; for less of it in the mix, raise mix.kappa or add human text to the inputs."
+
+
+def selected(report: Mapping[str, Any]) -> bool:
+    """Whether documents were selected to a budget."""
+    return number(section(report, "mixing", "budget").get("selected_documents")) is not None
+
+
+def before_selection(report: Mapping[str, Any]) -> str:
+    """What to add where numbers describe the weighted mix before a selection, or nothing without one."""
+    return " before the selection" if selected(report) else ""
 
 
 def _diversity(report: Mapping[str, Any]) -> list[Finding]:
-    marked = [shard for shard in unusual(section(report, "diversity")) if shard.marked]
-    if not marked:
+    looks = to_look_at(report)
+    if not looks:
         return []
-    first = marked[0]
-    reasons = "; ".join(why.words for why in first.reasons[:3])
-    return [
-        Finding(
-            "warn",
-            f"{plural(len(marked), 'shard')} unlike the rest"
-            if not section(report, "diversity", "reference")
-            else f"{plural(len(marked), 'shard')} unlike the reference",
-            f"Most of all {clean(first.shard, 80)} ({reasons}).",
-            "Read a few documents of the marked shards before you train on them.",
-        )
-    ]
+    action = f"Read a few documents of the marked shards before you train on them: {clean(looks[0].command)}"
+    found = []
+    if synthetic := [look for look in looks if look.synthetic is not None]:
+        title = f"{plural(len(synthetic), 'shard')} with more synthetic text than the crawl as a whole"
+        found.append(Finding("warn", title, f"Most: {_worst(synthetic, 1)}", action))
+    marked = sorted((k for k in looks if k.furthest is not None), key=lambda k: (-(k.furthest or 0), k.shard))
+    if marked:
+        against = "reference" if section(report, "diversity", "reference") else "rest"
+        title = f"{plural(len(marked), 'shard')} unlike the {against}"
+        found.append(Finding("warn", title, f"Furthest off: {_worst(marked, 3)}", action))
+    return found
+
+
+def _worst(looks: list[Look], reasons: int) -> str:
+    """The first of them with its reasons, and how many are in the mix at full weight."""
+    first = looks[0]
+    shown = first.reasons[:1] if reasons == 1 else first.reasons[first.synthetic is not None :][:reasons]
+    text = f"{clean(first.shard, 80)} ({clean('; '.join(shown))})."
+    full = [look for look in looks if look.full_weight]
+    if full:
+        who = f"{count(len(full))} of these shards" if len(full) < len(looks) else "these shards"
+        text += f" The documents of {who} are in the mix at full weight."
+    return text
 
 
 def _mixing(report: Mapping[str, Any]) -> list[Finding]:
@@ -220,7 +284,7 @@ def _mixing(report: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 "warn",
                 f"The reference covers {share(coverage)} of the crawl",
-                "Documents outside it were left as they are.",
+                "Documents outside it are in the mix at full weight: nothing there says what to balance them to.",
                 "Add reference text of the kinds that are missing.",
             )
         )
@@ -278,12 +342,16 @@ def went_out(report: Mapping[str, Any]) -> str:
     if reasons:
         text += "; left out: " + ", ".join(f"{count(n)} as {phrase(name)}" for name, n in reasons)
     ess = number(section(report, "mixing", "ess").get("documents"))
-    return text + (f". Weighted, the mix is worth {share(ess)} of its documents." if ess is not None else ".")
+    if ess is None:
+        return text + "."
+    return f"{text}. Weighted, the mix{before_selection(report)} is worth {share(ess)} of its documents."
 
 
 def summary(report: Mapping[str, Any]) -> str:
     """The plain text that the command line prints at the end of a run: some fifteen lines, no markup."""
     lines = [f"{question + ':':<20}{answer}" for question, answer in headline(report)[:2]]
+    if names := unreadable(report):
+        lines.append(f"{'Could not be read:':<20}{_names(names)}")
     duplicates = section(report, "duplicates")
     if number(duplicates.get("removed")) is not None:
         lines.append(
@@ -292,14 +360,20 @@ def summary(report: Mapping[str, Any]) -> str:
         )
     synthetic = section(report, "synthetic")
     if number(synthetic.get("scored")):
-        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'))}")
+        mixed = number(section(synthetic, "prevalence_after").get("estimate"))
+        change = f" -> {share(mixed)} in the weighted mix{before_selection(report)}" if mixed is not None else ""
+        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'), change)}")
     table = section(report, "variance", "held_out") or section(report, "variance", "balanced")
     before, after = (number(section(table, k).get("vr_min")) for k in ("before", "after"))
     if after is not None:
         start = f"{share(before)} before, " if before is not None else ""
         floor = number(section(table, "floor").get("vr_min"))
         target = f" (human text against human text: {share(floor)})" if floor is not None else ""
-        lines.append(f"{'Variance kept:':<20}{start}{share(after)} after, in the worst direction{target}")
+        lines.append(
+            f"{'Variance kept:':<20}{start}{share(after)} after weighing"
+            f"{',' if selected(report) else ''}{before_selection(report)}, "
+            f"in the worst direction{target}"
+        )
     stages = section(report, "run", "stages")
     if stages:
         cpu = sum(number(section(s).get("cpu_seconds")) or 0 for s in stages.values())
@@ -320,16 +394,17 @@ def summary(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def prevalence_words(prevalence: Mapping[str, Any]) -> str:
-    """`about 12% (8% to 17%) ...`, or why there is no estimate."""
+def prevalence_words(prevalence: Mapping[str, Any], change: str = "") -> str:
+    """`about 12% (8% to 17%) ...` and what became of it (`change`), or why there is no estimate."""
     if number(prevalence.get("estimate")) is None:
         reason = clean(prevalence.get("reason") or "no reason was recorded")
-        if number(prevalence.get("lower_bound")) is not None:
+        if number(prevalence.get("lower_bound")):
             return f"at least {share(prevalence['lower_bound'])} ({reason})"
         return f"not estimated: {reason}"
     text = f"about {share(prevalence['estimate'])}"
     if number(prevalence.get("low")) is not None and number(prevalence.get("high")) is not None:
         text += f" ({share(prevalence['low'])} to {share(prevalence['high'])})"
-    if number(prevalence.get("lower_bound")) is not None:
-        text += f", at least {share(prevalence['lower_bound'])}"
-    return text + " of the scored documents"
+    text += " of the scored documents" + change
+    if number(prevalence.get("lower_bound")):
+        text += f", at least {share(prevalence['lower_bound'])} even if the detector found every synthetic text"
+    return text

@@ -10,10 +10,12 @@ from typing import Any
 
 from curation.report import plots, plots_mix
 from curation.report import words as w
-from curation.report.findings import findings, headline, prevalence_words
+from curation.report.findings import before_selection, findings, headline, prevalence_words, selected
+from curation.report.look import to_look_at
 from curation.report.unusual import unusual
 
 EXAMPLES = 12
+STRATA = 24  # thresholds in the table
 WORDS = 80  # of an example's text
 
 _ABSENT = {
@@ -109,6 +111,9 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
     mixing, run = w.section(report, "mixing"), w.section(report, "run")
     ranked = unusual(diversity)
     ess = w.section(mixing, "ess")
+    scored, covered = w.number(synthetic.get("scored")), w.number(synthetic.get("covered"))
+    retention, by_group = w.numbers(mixing.get("retention")), w.numbers(ess.get("by_group"))
+    strata = _rows(synthetic.get("strata"))
     return {
         "name": w.clean(run.get("name") or "Curation report", 120),
         "headline": headline(report),
@@ -134,9 +139,16 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
             for who, p in w.section(synthetic, part).items()
             if w.number(w.section(p).get("estimate")) is None
         ],
+        "uncovered": scored is not None and covered is not None and covered < scored,
+        "thresholded": w.number(synthetic.get("threshold")) is not None,
+        "strata": [row for row in strata if w.number(row.get("threshold")) is not None][:STRATA],
+        "more_strata": max(0, len(strata) - STRATA),
+        "selected": selected(report),
+        "before_selection": before_selection(report),
         "has_reference": bool(w.numbers(diversity.get("reference"))),
         "ranked": ranked,
-        "marked": [u for u in ranked if u.marked],
+        "marked": to_look_at(report),
+        "weighed": not _gone(report, "mixing"),
         "drawn": plots.SHARDS,
         "statistics": _statistics(diversity),
         "sources": list(w.section(diversity, "before", "sources").items()),
@@ -145,7 +157,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "ess": ess,
         "quantiles": _quantiles(w.section(mixing, "weights", "quantiles")),
         "floors": [(source, w.section(floor)) for source, floor in w.section(mixing, "floors").items()],
-        "groups": _groups(w.numbers(mixing.get("retention")), w.numbers(ess.get("by_group"))),
+        "heard": _heard(retention, by_group),
         "budget": [(w.phrase(k), n) for k, n in w.numbers(mixing.get("budget")).items()],
         "run": run,
         "stages": _stages(w.section(run, "stages")),
@@ -182,18 +194,27 @@ def _holds_number(found: Any) -> bool:
 
 
 def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    documents, prevalence = w.section(report, "documents"), w.section(report, "synthetic", "prevalence")
+    documents, synthetic = w.section(report, "documents"), w.section(report, "synthetic")
+    held_out, before = w.section(report, "variance", "held_out"), before_selection(report)
+    looks = w.section(synthetic, "prevalence").get("estimate")
+    mixed = w.section(synthetic, "prevalence_after").get("estimate")
+    floor = w.section(held_out, "floor").get("vr_min")
+    reach = f" (human text against human text reaches {w.share(floor)})" if w.number(floor) is not None else ""
+    change, when = "", ""
+    if w.number(mixed) is not None:
+        change, when = f" \u2192 {w.share(mixed)}", f", before \u2192 in the weighted mix{before}"
     known = [
         (documents.get("read"), w.count, "documents read"),
         (documents.get("kept"), w.count, "documents kept"),
         (w.section(report, "duplicates").get("removed"), w.count, "duplicates removed"),
-        (prevalence.get("estimate"), w.share, "of scored documents look synthetic"),
+        (looks, lambda n: w.share(n) + change, f"of scored documents look synthetic{when}"),
         (
-            w.section(report, "variance", "held_out", "after").get("vr_min"),
+            w.section(held_out, "after").get("vr_min"),
             w.share,
-            "of the reference's variance in the worst unseen direction, after",
+            "of the reference's variance in the worst unseen direction, after weighing"
+            f"{',' if before else ''}{before}{reach}",
         ),
-        (w.section(report, "mixing", "ess").get("documents"), w.share, "effective sample size"),
+        (w.section(report, "mixing", "ess").get("documents"), w.share, f"effective sample size{before}"),
     ]
     return [(say(found), label) for found, say, label in known if w.number(found) is not None]
 
@@ -251,16 +272,28 @@ def _quantiles(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(names.get(str(q), w.clean(q, 12)), v) for q, v in found.items()]
 
 
-def _groups(retention: Mapping[str, float], ess: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Groups that are heard least come first."""
-    names = sorted({*retention, *ess}, key=lambda name: (retention.get(name, 2.0), name))
-    return [{"name": name, "retention": retention.get(name), "ess": ess.get(name)} for name in names[:60]]
+def _heard(retention: Mapping[str, float], ess: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Tables of who is still heard, the least first, each without empty cells.
+
+    Weight kept and effective size share a table where they speak of the same names, or else have one each. A single
+    name, whose share is that of the whole, says nothing and is left out.
+    """
+    both, rows = retention.keys() == ess.keys(), []
+    kept, worth = ("Weight kept", retention), ("Effective sample size", ess)
+    tables = [("Source or group", [kept, worth])] if both else [("Source", [kept]), ("Group", [worth])]
+    for head, columns in tables:
+        names = sorted(columns[0][1], key=lambda name: (columns[0][1][name], name))
+        if len(names) > 1:
+            body = [(name, [found[name] for _, found in columns]) for name in names[:60]]
+            rows.append({"head": head, "columns": [title for title, _ in columns], "rows": body})
+    return rows
 
 
 def _stages(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = [{**w.section(stage), "name": name} for name, stage in stages.items()]
     for row in rows:
-        row["speed"] = w.ratio(row.get("megabytes"), row.get("cpu_seconds"))
+        row["idle"] = row.get("documents") == 0 and row.get("megabytes") == 0  # it reads no text
+        row["speed"] = None if row["idle"] else w.ratio(row.get("megabytes"), row.get("cpu_seconds"))
     fastest = max((row["speed"] or 0.0 for row in rows), default=0.0)
     for row in rows:
         row["bar"] = round(100 * row["speed"] / fastest, 1) if row["speed"] and fastest else None

@@ -37,6 +37,7 @@ class ShardCounts(TypedDict, total=False):
     quarantined: int
     bytes: int
     bytes_kept: int
+    weight: float | None  # mean weight of its kept documents before a selection; 1 is the mean of all
 
 
 class Documents(TypedDict, total=False):
@@ -151,9 +152,20 @@ class ScoreHistogram(TypedDict, total=False):
     anchors: list[int] | None
 
 
+class Stratum(TypedDict, total=False):
+    """Threshold of the synthetic label in one length of one source of human text."""
+
+    source: str | None  # None for any other source
+    words: int  # least number of words
+    anchors: int  # known human documents behind it
+    threshold: float | None
+    basis: str  # stratum, length, all or model: where it was found
+
+
 class Synthetic(TypedDict, total=False):
     reason: str | None
-    scored: int
+    scored: int  # documents with a score: those of the histogram
+    covered: int  # of these, of kinds that the reference covers: shares and intervals rest on them
     undetermined: dict[str, int]  # by reason
     labels: dict[str, int]  # human, undetermined, synthetic
     prevalence: Prevalence
@@ -161,7 +173,9 @@ class Synthetic(TypedDict, total=False):
     by_shard: dict[str, Prevalence]
     by_source: dict[str, Prevalence]
     histogram: ScoreHistogram
-    threshold: float | None  # score from which a document is labelled synthetic (strata pooled)
+    threshold: float | None  # score above which a document is labelled synthetic, of the commonest length
+    threshold_words: int | None  # words from which texts of that length count
+    strata: list[Stratum]  # thresholds of all strata that have their own
     fpr: float  # share of human text that may be labelled synthetic, as configured
     anchors: int  # known human documents in all strata; 0 without
     notes: list[str]  # about the calibration
@@ -264,7 +278,7 @@ class Mixing(TypedDict, total=False):
     worst_features: list[Feature]
     coverage: float | None  # share of documents that the reference covers
     floors: dict[str, Floor]  # by source
-    retention: dict[str, float | None]  # share of weight kept by group (1 = as much as before)
+    retention: dict[str, float | None]  # share of weight kept by source (1 = as much as before)
     weights: WeightTable
     budget: Budget
     warnings: list[str]
@@ -280,6 +294,7 @@ class Stage(TypedDict, total=False):
 
 class Run(TypedDict, total=False):
     name: str  # what the page is called: the verb and the output folder
+    output: str  # the output folder, for commands
     hashes: dict[str, str]
     versions: dict[str, str]
     stages: dict[str, Stage]

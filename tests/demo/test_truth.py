@@ -78,6 +78,16 @@ def test_numbers(finished):
     assert "not an accuracy figure" in text.splitlines()[-1]
 
 
+def test_the_label_human_on_llm_text_is_explained_where_it_occurs(finished, tmp_path):
+    assert "expected for genres on which it was not trained" in compare(*finished)
+    for path in (tmp_path / "out").rglob("*.parquet"):
+        table = pq.read_table(path)
+        labels = pa.array(["undetermined"] * len(table))
+        at = table.schema.get_field_index("synthetic_label")
+        pq.write_table(table.set_column(at, "synthetic_label", labels), path)
+    assert "was not trained" not in compare(*finished)
+
+
 def test_documents_that_the_run_lost_are_named(finished, tmp_path):
     (tmp_path / "out" / "excluded" / "crawl" / "part.parquet").unlink()
     assert "2 documents of the truth are neither in kept nor in excluded" in compare(*finished)

@@ -178,6 +178,7 @@ def test_every_number_on_the_page_and_in_the_summary_comes_from_the_report(page:
     allowed |= forms(len(marked)) | forms(len(found)) | {"1"}
     for shard in found:
         allowed |= forms(shard.distance) | forms(len(shard.reasons) - 4)
+        allowed |= {form for why in shard.reasons for form in forms(abs(why.deviation))}
         for name, value in report["diversity"]["before"]["shards"][shard.shard].items():
             allowed |= forms(float(f"{value / reference[name]:.2g}"))
     for text in (Page(page).text, summary(report)):
