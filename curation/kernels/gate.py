@@ -18,8 +18,12 @@ READ = 16_384  # bytes of a document that are looked at
     SENTENCES,  # . ! ? followed by white space or the end, after a letter
     SHORT_LINES,  # lines of at most 40 bytes that do not end as a sentence does
     SCRIPT,  # first bytes of characters of scripts other than Latin
+    JOINTS,  # signs of a name of a program: f( a.b a_b aB a:: ->
+    COMMENT_BYTES,  # bytes of lines that open as comments of programs do
+    INDENT_BYTES,  # bytes of lines that begin with four spaces or more
+    ROW_BYTES,  # bytes of lines with as many separators of columns as the line before
     COUNTS,
-) = range(13)
+) = range(17)
 
 # what a byte is: 1 letter, 2 digit, 3 sign common in code and rare in prose, 4 white space, 0 other
 _KIND = np.zeros(256, np.uint8)
@@ -50,6 +54,47 @@ def _column_marks(data, begin, end):
 
 
 @njit(inline="always")
+def _separators(data, begin, end):
+    """Bars, tabs, gaps and commas outside quotation marks in a stripped line: a number that lines of a table
+    share, and that is above 1 for them."""
+    bars = tabs = gaps = commas = gap = 0
+    quoted = False
+    for i in range(begin, end):
+        c = data[i]
+        if c == 32:
+            gap += 1
+            continue
+        if gap >= 2:
+            gaps += _KIND[data[i - gap - 1]] != 0 or data[i - gap - 1] == 44 or data[i - gap - 1] == 41
+        gap = 0
+        if c == 124:
+            bars += 1
+        elif c == 9:
+            tabs += 1
+        elif c == 34:
+            quoted = not quoted
+        elif (c == 44 or c == 59) and not quoted:
+            commas += 1
+    return bars, tabs, gaps, commas
+
+
+@njit(inline="always")
+def _is_comment(data, begin, end, indent, hashed):
+    """A line that opens with // /* */ >>> or quotes of a docstring, an indented *, or # after another #."""
+    if end - begin < 2:
+        return False
+    c, second = data[begin], data[begin + 1]
+    if c == 47:
+        return second == 47 or second == 42
+    if c == 42:
+        return second == 47 or (indent % 2 == 1 and second == 32)
+    if c == 35:
+        return hashed
+    third = data[begin + 2] if end - begin > 2 else 0
+    return (c == 62 and second == 62 and third == 62) or (c == 34 and second == 34 and third == 34)
+
+
+@njit(inline="always")
 def _is_item(data, begin, end):
     """A line that opens with a bullet or a number: `- x`, `* x`, `3. x`, `b) x`."""
     if end - begin < 3:
@@ -74,6 +119,8 @@ def gate_kernel(data, starts, counts):
     for d in range(len(starts) - 1):
         row = counts[d]
         i, stop = starts[d], min(starts[d + 1], starts[d] + READ)
+        columns_before = (0, 0, 0, 0)
+        hashed = False
         while i < stop:
             begin = i
             while i < stop and data[i] != 10:
@@ -88,7 +135,7 @@ def gate_kernel(data, starts, counts):
                 end -= 1
             if begin == end:
                 continue
-            signs = letters = digits = black = calls = sentences = 0
+            signs = letters = digits = black = calls = sentences = joints = 0
             for j in range(begin, end):
                 c = data[j]
                 kind = _KIND[c]
@@ -98,12 +145,16 @@ def gate_kernel(data, starts, counts):
                 before = _KIND[data[j - 1]] if j > begin else 4
                 if kind == 1:
                     letters += 1
+                    if 65 <= c <= 90 and j > begin and 97 <= data[j - 1] <= 122:
+                        joints += 1
                     if 0xCD <= c <= 0xEF and c != 0xE2:
                         row[SCRIPT] += 1
                 elif kind == 2:
                     digits += 1
                 elif kind == 3:
                     signs += 1
+                    if (c == 95 and before == 1) or (c == 62 and j > begin and data[j - 1] == 45):
+                        joints += 1
                     # \word is a command (\n is not), and $ before anything but a digit opens or closes a
                     # formula
                     if (c == 92 and j + 2 < end and _KIND[data[j + 1]] == 1 and _KIND[data[j + 2]] == 1) or (
@@ -114,6 +165,8 @@ def gate_kernel(data, starts, counts):
                     calls += 1  # f(
                 elif c == 46 and 1 <= before <= 2 and j + 1 < end and _KIND[data[j + 1]] == 1:
                     calls += 1  # a.b
+                elif c == 58 and j > begin and data[j - 1] == 58:
+                    joints += 1
                 elif c in (33, 46, 63) and before != 4 and (j + 1 == end or _KIND[data[j + 1]] == 4):
                     sentences += 1
             last = data[end - 1]
@@ -139,6 +192,18 @@ def gate_kernel(data, starts, counts):
                 row[TABLE_BYTES] += black
             if code >= 2 and not item and not (columns and bars >= 2):
                 row[CODE_BYTES] += black
+            separators = _separators(data, begin, end)
+            for k in range(4):
+                if separators[k] >= 2 and separators[k] == columns_before[k]:
+                    row[ROW_BYTES] += black
+                    break
+            columns_before = separators
+            if _is_comment(data, begin, end, indent, hashed):
+                row[COMMENT_BYTES] += black
+            hashed = data[begin] == 35
+            if indent >= 4:
+                row[INDENT_BYTES] += black
+            row[JOINTS] += joints + calls
             row[BYTES] += black
             row[LETTERS] += letters
             row[DIGITS] += digits

@@ -23,6 +23,7 @@ from curation.kernels.hashing import mix64_array
 
 CENTROIDS = 10
 CLASSES = ("code", "table", "list", "maths", "boilerplate", "short", "empty")  # gate classes besides prose
+PROSE = ("prose", "mixed")  # what has a probability
 LEAST_SHARE = 1.0 / 3.0
 LEAST_DOCUMENTS = 8  # fewer documents of a reference in a cell say nothing about it
 _BITS = 20
@@ -110,7 +111,7 @@ def cells(signals: pa.RecordBatch, scalars: np.ndarray, centers: np.ndarray, lan
     assigned[far] = len(centers)
     last = cell_count(centers) - 1
     classes = {name: len(centers) + 1 + i for i, name in enumerate(CLASSES)}
-    other = _mapped(signals.column("gate"), lambda g: -1 if g == "prose" else classes.get(g or "", last))
+    other = _mapped(signals.column("gate"), lambda g: -1 if g in PROSE else classes.get(g or "", last))
     assigned = np.where(other >= 0, other, assigned)
     foreign = _mapped(signals.column("lang"), lambda lang: int(lang not in (language, "und", None)))
     return np.where(foreign == 1, last, assigned)

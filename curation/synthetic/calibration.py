@@ -3,8 +3,8 @@
 A score carries an offset of its genre: the same threshold that is passed by 1 % of forum posts is passed by a
 third of learners' essays. Thresholds are therefore order statistics of human anchors of the same stratum
 (source and length bin). A stratum with too few anchors pools with its length bin, then with all, and without
-enough of any the model's own thresholds stand in, which were measured on sources left out of its training and
-promise nothing for a new one.
+enough of any the model's own thresholds stand in: those of the worst of the sources that were left out of its
+training, which promise nothing for a new one.
 """
 
 import math
@@ -16,7 +16,7 @@ from curation.schema import LABELS
 from curation.synthetic.evaluation import FPR_GRID, LENGTHS, RATES, length_bin
 from curation.synthetic.histogram import GRID, KINDS, Anchors
 from curation.synthetic.model import MIN_WORDS, Model
-from curation.text.gate import GATES, PROSE
+from curation.text.gate import GATES, MIXED, PROSE
 
 LEAST_ANCHORS = 100  # human documents below which a stratum pools
 #: `human` needs a score at or below the threshold and p below this: at even odds human is the likelier origin. On
@@ -136,7 +136,8 @@ def apply(
 
     logit float32, words int, source str, gate uint8 (codes of `text.gate`), lang str (`en`, `other`, `und`),
     all [docs]. p is the probability that a machine wrote the text if half of such texts were machine-written;
-    it is NaN where no probability can be given (too short to score, not prose, not English). `synthetic` is a
+    it is NaN where no probability can be given (too short to score, not prose, not English); text that the gate calls
+    mixed has one, but no label. `synthetic` is a
     logit above the stratum's threshold; `human` one at or below it with p < HUMAN_BELOW; the rest is
     undetermined, with its reason.
     """
@@ -162,7 +163,7 @@ def apply(
     reason[brief] = SHORT
     label = np.where(above, SYNTHETIC, HUMAN).astype(np.uint8)
     label[reason != NONE] = UNDETERMINED
-    p[~scored | ~english | outside] = np.nan
+    p[~scored | ~english | (outside & (gate != MIXED))] = np.nan
     return p.astype(np.float32), label, reason
 
 
@@ -192,8 +193,9 @@ def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, lea
     if total < least:
         return [
             f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in "
-            f"the reference or in trusted inputs; there are {total}. Labels use the model's thresholds, "
-            "measured on other sources: on a genre that those lack, several times that rate is possible"
+            f"the reference or in trusted inputs; there are {total}. Labels use the model's own thresholds, those "
+            "of the worst source it was measured on: they find few synthetic texts, and on a genre that those "
+            "sources lack, several times that rate is still possible"
         ]
     pooled = [name for row, name in enumerate(sources) if (basis[row] != 0).all()]
     if not pooled:

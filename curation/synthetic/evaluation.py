@@ -16,6 +16,8 @@ FPR_GRID = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 #: rates at which prevalence counts, see `prevalence`
 RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 REPLICATES = 200
+#: human documents of a source and length below which its highest scores set no fallback threshold
+LEAST_OF_SOURCE = 50
 
 
 class HeldOut(NamedTuple):
@@ -145,12 +147,32 @@ def source_quantile(value: np.ndarray, weight: np.ndarray, level: float) -> floa
     return float(value[order][min(np.searchsorted(reached, level * reached[-1]), len(value) - 1)])
 
 
+def worst_source(logit: np.ndarray, source: np.ndarray, rates: tuple[float, ...] = FPR_GRID) -> np.ndarray:
+    """Scores float64[rates] that every source of human text exceeds with at most that rate; rates ascend.
+
+    logit and source (codes), both [docs]: human documents of one length, one at least. The highest of the order
+    statistics floor(rate (n + 1)) of the sources that have one and LEAST_OF_SOURCE documents, of the quantile of all
+    sources (each weighing n^1/2), and of the scores at larger rates.
+    """
+    names, codes, counts = np.unique(source, return_inverse=True, return_counts=True)
+    found = np.array([source_quantile(logit, counts[codes] ** -0.5, 1 - rate) for rate in rates])
+    for code in range(len(names)):
+        ranked = -np.sort(-logit[codes == code].astype(np.float64))
+        if len(ranked) < LEAST_OF_SOURCE:
+            continue
+        for r, rate in enumerate(rates):
+            allowed = int(np.floor(rate * (len(ranked) + 1)))
+            if allowed:
+                found[r] = max(found[r], ranked[allowed - 1])
+    return np.maximum.accumulate(found[::-1])[::-1]
+
+
 def measure(held_out: HeldOut) -> dict[str, Any]:
     """What the model keeps of the left-out scores, for each of logit and logit_check.
 
-    thresholds[length][fpr] over FPR_GRID and medians[length], the fallback without anchors, in which each
-    human source weighs n^1/2; slope and intercept of log odds on (logit - human median of the source and
-    length), at equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile
+    thresholds[length][fpr] over FPR_GRID (see `worst_source`) and medians[length], in which each human source
+    weighs n^1/2: the fallback without anchors; slope and intercept of log odds on (logit - human median of the
+    source and length), at equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile
     of its own humans. Missing values are None.
     """
     return {name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")}
@@ -172,7 +194,7 @@ def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
             continue
         _, codes, counts = np.unique(data.source[rows], return_inverse=True, return_counts=True)
         weight = counts[codes] ** -0.5
-        thresholds.append([_round(source_quantile(logit[rows], weight, 1 - f)) for f in FPR_GRID])
+        thresholds.append([_round(x) for x in worst_source(logit[rows], codes)])
         medians.append(_round(source_quantile(logit[rows], weight, 0.5)))
     slope, intercept = _platt(data, logit, paired, bins)
     tpr: dict[str, list[float]] = {}

@@ -1,8 +1,9 @@
 """Is a document prose, and in English? The detector was made for that, and abstains from the rest.
 
 Rules on countable evidence, in this order: too little text; lines of code; commands of maths; columns; items;
-phrases of page furniture; else prose. Language is told by function words and script. Nothing is learned, so a
-reason can be read off the counts; the rates on known text are in docs/detector.md.
+phrases of page furniture; else prose, or mixed: prose with traces of code, tables or maths. Mixed text has a score
+and a probability, but no label: those need the stricter test. Language is told by function words and script. Nothing
+is learned, so a reason can be read off the counts; the rates on known text are in docs/detector.md.
 """
 
 from functools import cache
@@ -19,9 +20,9 @@ from curation.kernels.tokens import WORD
 from curation.text.tokens import Tokens
 
 #: changes whenever the gate of some text changes; part of the hash that signals carry
-GATE_VERSION = "gate-1"
-GATES = ("prose", "code", "table", "list", "maths", "boilerplate", "short", "empty")
-PROSE, CODE, TABLE, LIST, MATHS, BOILERPLATE, SHORT, EMPTY = range(8)
+GATE_VERSION = "gate-2"
+GATES = ("prose", "code", "table", "list", "maths", "boilerplate", "short", "empty", "mixed")
+PROSE, CODE, TABLE, LIST, MATHS, BOILERPLATE, SHORT, EMPTY, MIXED = range(9)
 LANGS = ("en", "other", "und")
 ENGLISH, OTHER, UNDETERMINED = range(3)
 SHORT_WORDS = 20  # fewer words carry no evidence of either
@@ -100,6 +101,10 @@ def measures(tokens: Tokens, data: np.ndarray, starts: np.ndarray) -> dict[str, 
         "digits": lines[:, counts.DIGITS] / black,
         "sentences": lines[:, counts.SENTENCES] / words,
         "short_lines": lines[:, counts.SHORT_LINES] / rows,
+        "joints": lines[:, counts.JOINTS] / words,
+        "comments": lines[:, counts.COMMENT_BYTES] / black,
+        "indented": lines[:, counts.INDENT_BYTES] / black,
+        "rows": lines[:, counts.ROW_BYTES] / black,
         "script": lines[:, counts.SCRIPT] / np.maximum(lines[:, counts.LETTERS], 1) * 2,
         "english": found[:, 1] / words,
         "other": found[:, 2] / words,
@@ -130,9 +135,23 @@ def gate(tokens: Tokens, data: np.ndarray, starts: np.ndarray) -> Gate:
         (LIST, (m["sentences"] < 0.01) & (m["english"] < 0.12) & ~foreign),
     ]
     code = np.full(len(starts) - 1, PROSE, np.uint8)
-    for value, hit in reversed(rules):
+    for value, hit in reversed([*rules, (MIXED, _traces(m))]):
         code[hit] = value
     return Gate(code, lang)
+
+
+def _traces(m: dict[str, np.ndarray]) -> np.ndarray:
+    """bool[docs]: too much of what programs, tables and formulas are made of for a label, if prose at all."""
+    beside = np.maximum(m["comments"], m["indented"])
+    code = (beside > 0.15) | (m["code"] > 0.25) | (m["joints"] > 0.25)
+    code |= (beside > 0.06) & (m["joints"] > 0.03)
+    code |= (beside > 0.04) & (m["code"] > 0.08)
+    code |= (m["keywords"] > 0.02) & (m["code"] > 0.12)
+    code |= (m["english"] < 0.21) & (m["joints"] > 0.03) & (m["code"] > 0.04)
+    table = ((m["rows"] > 0.5) & (m["lines"] >= 6)) | (m["letters"] < 0.74)
+    maths = (m["maths"] > 0.01) | ((m["maths"] > 0.0005) & (m["code"] > 0.1))
+    maths |= (m["maths"] > 0.003) & (m["joints"] > 0.05)
+    return np.asarray(code | table | maths)
 
 
 def gate_codes(names: pa.Array) -> np.ndarray:

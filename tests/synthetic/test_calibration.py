@@ -23,7 +23,7 @@ from curation.synthetic import (
     to_arrays,
 )
 from curation.synthetic.calibration import BASES, needed
-from curation.synthetic.evaluation import LENGTHS
+from curation.synthetic.evaluation import FPR_GRID, LEAST_OF_SOURCE, LENGTHS, worst_source
 from curation.text.gate import GATES
 
 MODEL = load_model()
@@ -164,6 +164,39 @@ def test_labels_and_their_reasons() -> None:
     p, label, reason = label_one(float("nan"), words=20)
     assert np.isnan(p) and (label, reason) == ("undetermined", "short")
     assert label_one(float("nan"), words=300)[2] == "not_scored"
+
+
+def test_mixed_text_has_a_probability_and_no_label() -> None:
+    p, label, reason = label_one(3.0, gate="mixed")
+    assert p == label_one(3.0)[0] and (label, reason) == ("undetermined", "not_prose:mixed")
+    assert label_one(-3.5, gate="mixed")[1:] == ("undetermined", "not_prose:mixed")
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=5), shift=st.floats(-5, 5), seed=st.integers(0, 99))
+def test_no_source_exceeds_the_fallback_thresholds_more_often_than_allowed(
+    sizes: list[int], shift: float, seed: int
+) -> None:
+    source = np.repeat(np.arange(len(sizes)), sizes)
+    logit = np.random.default_rng(seed).normal(size=len(source)) + shift * source
+    found = worst_source(logit, source)
+    assert (np.diff(found) <= 0).all()
+    for code, size in enumerate(sizes):
+        own = logit[source == code]
+        for threshold, rate in zip(found, FPR_GRID, strict=True):
+            if size >= LEAST_OF_SOURCE and rate * (size + 1) >= 1:
+                assert (own > threshold).sum() < rate * (size + 1)
+    again = np.random.default_rng(seed).permutation(len(source))
+    np.testing.assert_array_equal(found, worst_source(logit[again], source[again]))
+
+
+def test_one_odd_source_sets_the_fallback_threshold() -> None:
+    draw = np.random.default_rng(5)
+    plain, odd = draw.normal(size=5000), draw.normal(3, 1, 200)
+    source = np.repeat([0, 1], [5000, 200])
+    assert worst_source(np.concatenate([plain, odd]), source)[FPR_GRID.index(0.01)] == np.sort(odd)[-2]
+    few = worst_source(np.concatenate([plain, odd[:20]]), np.repeat([0, 1], [5000, 20]))
+    assert few[FPR_GRID.index(0.05)] < 3  # twenty documents say nothing about a twentieth
 
 
 def test_p_rises_with_the_logit_and_follows_the_stratum() -> None:

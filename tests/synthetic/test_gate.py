@@ -121,6 +121,22 @@ def test_a_verdict_does_not_depend_on_the_batch(texts: list[str]) -> None:
     assert gated(*texts) == [gated(text)[0] for text in texts]
 
 
+HEADER = "".join(f" * {line}\n" for line in textwrap.wrap(ESSAY, 70))
+RECORDS = "".join(f'{i},"{line}",2019-03-{i % 28 + 1:02d}\n' for i, line in enumerate(textwrap.wrap(ESSAY * 4, 90)))
+WIDE = "".join(f"| {i} | {line} | kept |\n" for i, line in enumerate(textwrap.wrap(ESSAY * 4, 90)))
+DOCSTRING = textwrap.indent(textwrap.fill(ESSAY * 2, 70), "    ")
+PAPER = ESSAY + r"Let $x \in \mathbb{R}$ be one of them, and $y \to x$ another, so $\alpha x = y$. " + ESSAY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"/*\n{HEADER} */\n", RECORDS, WIDE, WIDE.replace(" | ", "\t"), DOCSTRING, PAPER, PAPER * 5],
+    ids=["comment", "csv", "bars", "tabs", "docstring", "paper", "long paper"],
+)
+def test_prose_with_traces_of_something_else_is_mixed(text: str) -> None:
+    assert gated(text) == [("mixed", "en")]
+
+
 def test_any_bytes_have_a_verdict() -> None:
     column = pa.array([b"\xff\xfe\\$\x00" * 50, None, b"\xe2\x80", b"-"], pa.binary())
     found = gate(tokenise(column), *text_buffer(column))

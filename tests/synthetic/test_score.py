@@ -224,7 +224,7 @@ def test_the_shipped_model_is_small_and_carries_its_evidence() -> None:
     for kind in ("logit", "logit_check"):
         measured = shipped.calibration[kind]
         assert len(measured["thresholds"]) == len(measured["medians"]) == 4 and len(measured["tpr"]) >= 4
-        assert all(a > b for row in measured["thresholds"] for a, b in zip(row, row[1:], strict=False))
+        assert all(a >= b for row in measured["thresholds"] for a, b in zip(row, row[1:], strict=False))
         assert measured["slope"] > 0
     assert shipped.training["sources"] and 0.02 < (shipped.weights != 0).mean() < 0.5
     assert SHIPPED.stat().st_size < 2_000_000
