@@ -71,7 +71,7 @@ def signal_columns(
         Column("logit_check", pa.float32(), "score of a second model that sees half of the n-gram buckets, or null"),
         Column("lang", pa.string(), "language: en, other or und; null where only duplicates are looked for"),
         Column("group", pa.string(), "the user's group column (writer group, domain), or null"),
-        Column("gate", pa.string(), "prose, mixed, code, table, list, maths, boilerplate, short or empty; null likewise"),
+        Column("gate", pa.string(), "prose, mixed, code, table, list, maths, boilerplate, short, empty; null likewise"),
     ]
     if bands:
         columns += [
