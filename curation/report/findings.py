@@ -1,4 +1,4 @@
-"""What a report says in plain words: the headline, the warnings and the summary that the command line prints.
+"""What in a report wants attention, in plain words, and what to do about it.
 
 Everything is worked out from the report alone, so a stored report.json tells the same story years later.
 """
@@ -18,8 +18,6 @@ from curation.report.words import (
     ratio,
     section,
     share,
-    size,
-    value,
 )
 
 TINY_ESS = 0.10  # below this share the weighted mix rests on a few documents
@@ -91,7 +89,7 @@ def _documents(report: Mapping[str, Any]) -> list[Finding]:
                 "warn",
                 f"{plural(lost, 'record')} could not be read",
                 "Nothing was lost: each stands under quarantine/ with its raw bytes and the error."
-                + (f" No record could be read of {_names(unreadable(report))}." if unreadable(report) else ""),
+                + (f" No record could be read of {names_of(unreadable(report))}." if unreadable(report) else ""),
                 "Look at the errors under quarantine/; one bad file often explains them all.",
             )
         )
@@ -114,7 +112,8 @@ def unreadable(report: Mapping[str, Any]) -> list[str]:
     return [clean(row.get("shard"), 120) for row in lost]
 
 
-def _names(names: list[str], most: int = 5) -> str:
+def names_of(names: list[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {count(len(names) - most)} more" if len(names) > most else "")
 
 
@@ -289,122 +288,3 @@ def _mixing(report: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return found
-
-
-def headline(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(question, answer) pairs: what came in, what went out, what is suspicious and what to do."""
-    found = findings(report)
-    grave = [f for f in found if f.level != "note"]
-    if grave:
-        suspicious = "; ".join(
-            f.title[0].lower() + f.title[1:] if f.title[1:2].islower() else f.title for f in grave[:4]
-        ) + (f"; and {count(len(grave) - 4)} more" if len(grave) > 4 else "")
-        suspicious = suspicious[0].upper() + suspicious[1:] + "."
-    else:
-        suspicious = "Nothing stands out."
-    actions = list(dict.fromkeys(f.action for f in found if f.action))
-    return [
-        ("What came in", came_in(report)),
-        ("What went out", went_out(report)),
-        ("What is suspicious", suspicious),
-        (
-            "What to do",
-            " ".join(actions[:3]) if actions else "Use the mix. Nothing here asks for a second look.",
-        ),
-    ]
-
-
-def came_in(report: Mapping[str, Any]) -> str:
-    """One sentence on the input."""
-    documents = section(report, "documents")
-    if number(documents.get("read")) is None:
-        return "This report does not say how many documents were read."
-    sources = section(documents, "by_source")
-    total = [number(section(s).get("bytes")) for s in sources.values()]
-    text = plural(documents["read"], "document")
-    if total and None not in total:
-        text += f", {size(sum(t or 0 for t in total))} of text"
-    if sources:
-        text += f", from {plural(len(sources), 'source')}"
-    shards = listing(documents.get("by_shard"))
-    return text + (f" in {plural(len(shards), 'shard')}." if shards else ".")
-
-
-def went_out(report: Mapping[str, Any]) -> str:
-    """One or two sentences on what was kept and why the rest was not."""
-    documents = section(report, "documents")
-    if number(documents.get("kept")) is None:
-        return "This report does not say how many documents were kept."
-    kept = ratio(documents["kept"], documents.get("read"))
-    text = f"{plural(documents['kept'], 'document')}" + (f" ({share(kept)})" if kept is not None else "")
-    reasons = sorted(numbers(documents.get("by_reason")).items(), key=lambda item: (-item[1], item[0]))
-    reasons = [(name, n) for name, n in reasons if n][:3]
-    if reasons:
-        text += "; left out: " + ", ".join(f"{count(n)} as {phrase(name)}" for name, n in reasons)
-    ess = number(section(report, "mixing", "ess").get("documents"))
-    if ess is None:
-        return text + "."
-    return f"{text}. Weighted, the mix{before_selection(report)} is worth {share(ess)} of its documents."
-
-
-def summary(report: Mapping[str, Any]) -> str:
-    """The plain text that the command line prints at the end of a run: some fifteen lines, no markup."""
-    lines = [f"{question + ':':<20}{answer}" for question, answer in headline(report)[:2]]
-    if names := unreadable(report):
-        lines.append(f"{'Could not be read:':<20}{_names(names)}")
-    duplicates = section(report, "duplicates")
-    if number(duplicates.get("removed")) is not None:
-        lines.append(
-            f"{'Duplicates:':<20}{count(duplicates['removed'])} removed from "
-            f"{plural(duplicates.get('clusters'), 'cluster')}"
-        )
-    synthetic = section(report, "synthetic")
-    if number(synthetic.get("scored")):
-        mixed = number(section(synthetic, "prevalence_after").get("estimate"))
-        change = f" -> {share(mixed)} in the weighted mix{before_selection(report)}" if mixed is not None else ""
-        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'), change)}")
-    table = section(report, "variance", "held_out") or section(report, "variance", "balanced")
-    before, after = (number(section(table, k).get("vr_min")) for k in ("before", "after"))
-    if after is not None:
-        start = f"{share(before)} before, " if before is not None else ""
-        floor = number(section(table, "floor").get("vr_min"))
-        target = f" (human text against human text: {share(floor)})" if floor is not None else ""
-        lines.append(
-            f"{'Variance kept:':<20}{start}{share(after)} after weighing"
-            f"{',' if selected(report) else ''}{before_selection(report)}, "
-            f"in the worst direction{target}"
-        )
-    stages = section(report, "run", "stages")
-    if stages:
-        cpu = sum(number(section(s).get("cpu_seconds")) or 0 for s in stages.values())
-        wall = sum(number(section(s).get("wall_seconds")) or 0 for s in stages.values())
-        lines.append(f"{'Time:':<20}{value(wall)} s, {value(cpu)} s of CPU")
-    found = findings(report)
-    if not found:
-        lines.append(f"{'Warnings:':<20}none")
-    for finding in found[:6]:
-        mark = {"stop": "!!", "warn": "! ", "note": "- "}[finding.level]
-        lines.append(
-            f"{mark} {finding.title}. {finding.text}" if finding.text else f"{mark} {finding.title}."
-        )
-    if len(found) > 6:
-        lines.append(f"   and {count(len(found) - 6)} more in the report")
-    actions = list(dict.fromkeys(f.action for f in found if f.action))
-    lines += [f"-> {action}" for action in actions[:2]]
-    return "\n".join(lines) + "\n"
-
-
-def prevalence_words(prevalence: Mapping[str, Any], change: str = "") -> str:
-    """`about 12% (8% to 17%) ...` and what became of it (`change`), or why there is no estimate."""
-    if number(prevalence.get("estimate")) is None:
-        reason = clean(prevalence.get("reason") or "no reason was recorded")
-        if number(prevalence.get("lower_bound")):
-            return f"at least {share(prevalence['lower_bound'])} ({reason})"
-        return f"not estimated: {reason}"
-    text = f"about {share(prevalence['estimate'])}"
-    if number(prevalence.get("low")) is not None and number(prevalence.get("high")) is not None:
-        text += f" ({share(prevalence['low'])} to {share(prevalence['high'])})"
-    text += " of the scored documents" + change
-    if number(prevalence.get("lower_bound")):
-        text += f", at least {share(prevalence['lower_bound'])} even if the detector found every synthetic text"
-    return text

@@ -10,7 +10,8 @@ from typing import Any
 
 from curation.report import plots, plots_mix
 from curation.report import words as w
-from curation.report.findings import before_selection, findings, headline, prevalence_words, selected
+from curation.report.brief import headline, prevalence_words
+from curation.report.findings import before_selection, findings, selected
 from curation.report.look import to_look_at
 from curation.report.unusual import unusual
 
