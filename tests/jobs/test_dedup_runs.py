@@ -282,7 +282,7 @@ def test_a_floor_that_was_missed_comes_with_its_numbers(tmp_path, capsys):
     result = CliRunner().invoke(app, ["dedup", "-i", f"s={pattern}", "-o", str(tmp_path / "out"), *floors])
     assert result.exit_code == 1
     assert "FLOOR MISSED: 50.0% of source 's'" in result.output
-    assert "2 documents too few, which left as exact_duplicate 1, near_duplicate 1" in result.output
+    assert "2 documents too few; 1 left as exact_duplicate; 1 left as near_duplicate" in result.output
 
 
 def test_near_duplicates_are_the_same_whatever_the_preset_is_called(tmp_path):
