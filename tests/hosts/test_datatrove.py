@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from importlib import resources
 from pathlib import PurePath
 
 import numpy as np
@@ -17,7 +16,7 @@ from curation import detect_synthetic, measure
 from curation.datatrove import DetectSynthetic, MeasureDiversity, MergeDiversity, curate_executors
 from curation.datatrove.codec import dumps, loads
 from curation.synthetic import empty_anchors
-from hosts.world import table
+from hosts.world import llm, table
 
 ADDED = ["p_synthetic", "synthetic_label", "synthetic_reason"]
 
@@ -43,8 +42,7 @@ def test_detect_synthetic_equals_the_function_and_keeps_what_documents_have(batc
 
 
 def test_excluded_documents_go_to_the_exclusion_writer_with_their_reason(tmp_path):
-    essays = resources.files("curation.demo").joinpath("llm/essay.jsonl").read_text("utf-8").splitlines()
-    given = [Document(text=json.loads(line)["text"], id=str(i)) for i, line in enumerate(essays)] + documents()[:20]
+    given = [Document(text=text, id=str(i)) for i, text in enumerate(llm())] + documents()[:20]
     writer = JsonlWriter(str(tmp_path), output_filename="${rank}.jsonl", compression=None)
     step = DetectSynthetic(fpr=0.3, exclude=True, exclusion_writer=writer)
     kept = list(step.run(iter(given), rank=2))

@@ -3,6 +3,7 @@
 import json
 import textwrap
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -45,6 +46,14 @@ def table() -> pa.Table:
     rows += rows[5:9] + rows[5:9]
     rows = sorted(rows, key=lambda row: (row["n"] * 7919) % 127)
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def llm() -> list[str]:
+    """Prose that a language model wrote for the demo."""
+    folder = resources.files("curation.demo").joinpath("llm")
+    names = ("encyclopedia", "essay", "forum", "howto", "abstract", "product", "review", "licence")
+    lines = [line for name in names for line in folder.joinpath(f"{name}.jsonl").read_text("utf-8").splitlines()]
+    return [json.loads(line)["text"] for line in lines]
 
 
 def batches(size: int) -> list[pa.RecordBatch]:
