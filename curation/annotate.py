@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
+from curation.batch import dates
 from curation.kernels.minhash import count_words
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer, tokenise
@@ -140,19 +141,6 @@ def fixed_list(values: np.ndarray) -> pa.Array:
     """A number array [n, width] as a fixed-size list array."""
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-
-
-def dates(values: pa.Array) -> pa.Array:
-    """A date, timestamp or ISO-string column as date32; what is no date becomes null."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        return values.cast(pa.date32(), safe=False)
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return pa.nulls(len(values), pa.date32())
-    days = pc.utf8_slice_codeunits(values.cast(pa.large_string()), 0, 10)
-    parsed = pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True)
-    return parsed.cast(pa.date32())
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -34,6 +34,26 @@ def text_bytes(text: Any) -> np.ndarray:
     return pc.binary_length(text).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
+def holds_dates(kind: Any) -> bool:
+    """Can a column of this type hold dates: dates, timestamps, strings, or a dictionary of these?"""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return text or pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+
+
+def dates(column: Any) -> Any:
+    """A column of dates, timestamps or strings that begin with an ISO date as date32; null where there is none."""
+    if not holds_dates(column.type):
+        return pa.nulls(len(column), pa.date32())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        return column.cast(pa.date32(), safe=False)
+    days: Any = pc.utf8_slice_codeunits(column, 0, 10)
+    return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(pa.date32(), safe=False)
+
+
 def slice_by_bytes(
     batch: pa.RecordBatch, text: str, limit: int, rows: int = MAX_ROWS
 ) -> Iterator[pa.RecordBatch]:

@@ -132,12 +132,6 @@ def added(spans: bool = False, benchmarks: bool = False) -> list[Column]:
     return [*ADDED, *([SPANS] if spans else []), *(CONTAMINATION if benchmarks else [])]
 
 
-#: reasons for which a document is excluded (`filters` add their own)
-REASONS = (
-    *("empty_text", "exclude_id", "synthetic", "exact_duplicate", "near_duplicate", "url_duplicate"),
-    *("exclude_near_duplicate", "contaminated", "empty_after_lines", "not_selected"),
-)
-
 ADDED_SCHEMA = pa.schema([(c.name, c.type) for c in ADDED])
 
 #: decisions/clusters/<source>/<path>: only documents in a cluster of two or more

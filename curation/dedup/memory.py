@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.batch import dates, holds_dates
 from curation.dedup.cluster import DedupSettings, cluster
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
@@ -122,7 +123,7 @@ def document_signals(
         "trust": pa.array(["unknown"] * n, pa.string()) if trust is None else batch.column(trust).cast(pa.string()),
         "label": pa.array(["undetermined"] * n, pa.string()),
         "bytes": pa.array(np.diff(text_buffer(column)[1])),
-        "date": pa.nulls(n, pa.date32()) if date is None else dates(batch.column(date)),
+        "date": pa.nulls(n, pa.date32()) if date is None else _dates(batch.column(date)),
         "content_hash": fixed_binary(content),
         "row_hash": fixed_binary(row_hashes(batch, tuple(_ADDED), {text: content})),
         "norm_hash": fixed_binary(norm, has_words),
@@ -143,16 +144,11 @@ def fixed_binary(data: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(data), [mask, values])
 
 
-def dates(column: pa.Array) -> pa.Array:
-    """Dates of a column of dates, timestamps or strings that begin with an ISO date; null where there is none."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        return column.cast(pa.date32(), safe=False)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        days = pc.utf8_slice_codeunits(column, 0, 10)
-        return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(pa.date32(), safe=False)
-    raise ValueError(f"dates must be dates, timestamps or ISO strings, not {column.type}")
+def _dates(column: pa.Array) -> pa.Array:
+    """The column as dates; a type that cannot hold any is a mistake of the caller."""
+    if not holds_dates(column.type):
+        raise ValueError(f"dates must be dates, timestamps or ISO strings, not {column.type}")
+    return dates(column)
 
 
 def with_decisions(batch: pa.RecordBatch, signals: pa.RecordBatch, decided: pa.Table) -> pa.RecordBatch:

@@ -202,12 +202,6 @@ def delete(url: str) -> None:
         fs.rm_file(path)
 
 
-def make_folder(url: str) -> None:
-    """Make a folder and those above it; nothing happens where folders do not exist as such."""
-    fs, path = filesystem(url)
-    fs.makedirs(path, exist_ok=True)
-
-
 def remove_abandoned(folder: str) -> None:
     """Delete what `atomic` left below a local folder when its process was killed; only for the holder of its lock."""
     if is_local(folder):
