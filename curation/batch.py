@@ -124,3 +124,22 @@ def combine(chunks: list[Any]) -> Any:
         plain = [chunk.dictionary.take(chunk.indices) for chunk in chunks]
         return pa.concat_arrays(plain).dictionary_encode().cast(kind)
     return pa.concat_arrays(chunks) if len(chunks) > 1 else chunks[0]
+
+
+def with_text(batch: pa.RecordBatch, name: str, changed: Any) -> pa.RecordBatch:
+    """The batch with the text column `name` replaced wherever `changed` (large_string) is not null; types stay."""
+    if changed.null_count == len(changed):
+        return batch
+    place = batch.schema.get_field_index(name)
+    field = batch.schema.field(place)
+    text = pc.if_else(changed.is_valid(), changed, plain_text(batch.column(place)))
+    if pa.types.is_dictionary(field.type):
+        text = text.cast(field.type.value_type).dictionary_encode().cast(field.type)
+    return batch.set_column(place, field, text.cast(field.type))
+
+
+def plain_text(text: Any) -> Any:
+    """A string column of any kind as large_string."""
+    if pa.types.is_dictionary(text.type):
+        text = text.dictionary_decode()
+    return text.cast(pa.large_string())

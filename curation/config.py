@@ -58,12 +58,28 @@ class Detect(Section):
 
 
 class Filter(Section):
-    type: Literal["fasttext"] = Field("fasttext", description="kind of model")
-    model: str = Field(description="a .bin or .ftz file that every worker can read")
-    label: str = Field(description="the label whose probability is the score, such as __label__hq")
-    column: str = Field(description="name of the column that the score is added as", min_length=1)
-    min: float | None = Field(None, description="exclude documents that score less; none are by default")
-    max: float | None = Field(None, description="exclude documents that score more")
+    type: Literal["fasttext", "datatrove"] = Field(
+        "fasttext", description="a fastText model that scores, or a datatrove step that drops or rewrites"
+    )
+    model: str = Field("", description="fasttext: a .bin or .ftz file that every worker can read")
+    label: str = Field("", description="fasttext: the label whose probability is the score, such as __label__hq")
+    column: str = Field("", description="fasttext: name of the column that the score is added as")
+    min: float | None = Field(None, description="fasttext: exclude documents that score less; none are by default")
+    max: float | None = Field(None, description="fasttext: exclude documents that score more")
+    step: str = Field("", description="datatrove: class of a filter or formatter, such as GopherQualityFilter")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="datatrove: keyword arguments of that class")
+
+    @model_validator(mode="after")
+    def _keys_of_one_type(self) -> "Filter":
+        own = {"fasttext": ("model", "label", "column"), "datatrove": ("step",)}[self.type]
+        missing = [name for name in own if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"a filter of type {self.type} needs {' and '.join(missing)}")
+        allowed = {"type", *own, *(("min", "max") if self.type == "fasttext" else ("arguments",))}
+        strange = sorted(self.model_fields_set - allowed)
+        if strange:
+            raise ValueError(f"{strange[0]!r} does not belong to a filter of type {self.type}")
+        return self
 
 
 class Measure(Section):
@@ -154,7 +170,8 @@ class Config(Section):
     dedup: Dedup = Field(default_factory=Dedup)
     detect: Detect = Field(default_factory=Detect)
     filters: list[Filter] = Field(
-        default_factory=list, description="scores of fastText models: [{model, label, column, min, max}]"
+        default_factory=list,
+        description="fastText models: [{model, label, column, min, max}], datatrove steps: [{type: datatrove, step}]",
     )
     reference: str | None = Field(None, description="reference profile made by `curation reference build`")
     measure: Measure = Field(default_factory=Measure)
@@ -169,6 +186,16 @@ class Config(Section):
     exclude_near: bool = Field(False, description="exclude near-duplicates of the excluded ids too")
     decontaminate: Decontaminate = Field(default_factory=Decontaminate)
     run: Run = Field(default_factory=Run)
+
+    @property
+    def models(self) -> list[Filter]:
+        """The filters that are fastText models."""
+        return [item for item in self.filters if item.type == "fasttext"]
+
+    @property
+    def steps(self) -> list[Filter]:
+        """The filters that are datatrove steps, in the order in which documents meet them."""
+        return [item for item in self.filters if item.type == "datatrove"]
 
     @field_validator("inputs", mode="before")
     @classmethod

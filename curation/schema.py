@@ -38,6 +38,13 @@ CONTAMINATION = [
 FILTER = "filter:"
 
 
+#: what datatrove steps in `filters` said; in signals only
+STEPS = [
+    Column("steps:reason", pa.string(), "step, or step:reason, that dropped the document; null where it stays"),
+    Column("steps:text", pa.large_string(), "the text as the steps left it; null where they changed nothing"),
+]
+
+
 def filter_columns(names: tuple[str, ...], prefix: str = "") -> list[Column]:
     """The columns of the scores of `filters`; in signals their names begin with FILTER."""
     return [Column(prefix + name, pa.float32(), "score of a model in `filters`; null without text") for name in names]

@@ -10,10 +10,12 @@ from curation.beam.deduplicate import Deduplicate
 from curation.beam.measure import DiversityFn, MeasureDiversity
 from curation.beam.rows import FromRows, ToRows
 from curation.beam.shards import ReadShards, WriteShards
+from curation.beam.steps import AsBeam
 from curation.beam.transforms import Annotate, DetectSynthetic
 
 __all__ = [
     "Annotate",
+    "AsBeam",
     "Curate",
     "Deduplicate",
     "DetectSynthetic",

@@ -10,7 +10,7 @@ from curation import diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
 from curation.config import Config
 from curation.dedup import column_of
-from curation.jobs import benchmarks, earlier_outputs, lines, stages
+from curation.jobs import benchmarks, earlier_outputs, filters, lines, stages
 from curation.plan import Context, Job, Progress, Shard, Step
 
 
@@ -48,7 +48,7 @@ def settings(config: Config) -> Settings:
         measure=config.measure.enabled,
         keep=by_column[0] if by_column else None,
         benchmarks=benchmarks.load(config.decontaminate) if config.decontaminate.paths else None,
-        filters=tuple((item.column, item.model, item.label) for item in config.filters),
+        filters=tuple((item.column, item.model, item.label) for item in config.models),
         added=tuple(columns.prefix + column.name for column in (*schema.ADDED, *schema.OPTIONAL)),
     )
 
@@ -72,7 +72,9 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
         wanted = replace(wanted, id="id")
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
     counts = {"documents": 0, "bytes": 0, "words": 0}
-    with io.ShardWriter(url, "parquet", wanted.schema, {}, ["source", "group", "lang", "gate"]) as writer:
+    steps = filters.Steps(config, wanted.id)
+    written = pa.schema([*wanted.schema, *steps.fields])
+    with io.ShardWriter(url, "parquet", written, {}, ["source", "group", "lang", "gate"]) as writer:
         with lines.Units(job, shard) as units, io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
             for batch, rows in io.read_shard(
                 shard,
@@ -81,8 +83,9 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
                 schema=input_schema,
                 on_bad=quarantine,
             ):
+                batch, said = steps.run(batch, rows)
                 done = annotate(batch, rows, shard.source, wanted)
-                writer.write(done.signals)
+                writer.write(pa.RecordBatch.from_arrays([*done.signals.columns, *said], schema=written))
                 units.write(batch.column(config.columns.text))
                 if state is not None:
                     state = update(state, done)
@@ -97,6 +100,8 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
         # the signals appear last: a stamp means that statistics and quarantine stand there too
         counts["units"] = units.count
         stamp = {"key": key, **counts, "quarantined": quarantine.count, "schema": pack_schema(input_schema)}
+        if steps.failures:
+            stamp["failures"] = steps.failures
         writer.values = stamp
     return stamp
 

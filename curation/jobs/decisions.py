@@ -49,8 +49,9 @@ class Decisions:
         self._url = shard.url
         self._added = stages.added_columns(job.config)
         found = [c.name for c in schema.CONTAMINATION] if job.config.decontaminate.paths else []
-        self._scores = [item.column for item in job.config.filters]
+        self._scores = [item.column for item in job.config.models]
         found += [schema.FILTER + name for name in self._scores]
+        found += [schema.STEPS[1].name] if job.config.steps else []
         self._signals = Cursor(stages.signals_path(job, shard), [*_SIGNALS, *found])
         self._weights = Cursor(stages.decisions_path(job, "weights", shard), ["row", *_WEIGHTS])
         self._clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()

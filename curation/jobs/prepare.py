@@ -152,7 +152,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         against=[[run.checksum for run in against], config.against_all],
         decontaminate=config.decontaminate.model_dump(exclude={"paths"}),
         detect=config.detect.model_dump(),
-        filters=[item.model_dump(exclude={"model"}) for item in config.filters],
+        filters=[item.model_dump(exclude={"model"}) for item in config.models],
         reference=profile,
         exclude_ids=[excluded, config.exclude_near],
     )

@@ -109,18 +109,14 @@ class Gone:
         benchmarks = job.config.decontaminate
         self._overlap = benchmarks.overlap if benchmarks.paths and benchmarks.action == "drop" else None
         self._config = job.config
-        scores = [schema.FILTER + item.column for item in job.config.filters]
         #: the columns of signals that `reasons` and `labels` read
-        self.columns = [*_SCORED, "id", "bytes", *scores]
+        self.columns = [*_SCORED, "id", "bytes", *filters.columns(job.config)]
         self.columns += ["contaminated_share"] if self._overlap is not None else []
 
     def reasons(self, shard: Shard, batch: pa.RecordBatch, label: np.ndarray) -> pa.Array:
-        """empty_text, exclude_id, contaminated, synthetic, filter:NAME or null for each document; `label` are codes of
+        """empty_text, exclude_id, contaminated, synthetic, filter:... or null for each document; `label` are codes of
         schema.LABELS."""
         reason = np.full(batch.num_rows, -1, np.int64)
-        scored = filters.excluded(self._config, batch)
-        for code, (_, out) in enumerate(scored):
-            reason[out & (reason < 0)] = 4 + code
         if self._exclude_synthetic and shard.trust not in ("human", "premium"):
             reason[(label == schema.LABELS.index("synthetic")) & ~trusted(shard, batch.column("date"))] = 2
         if self._overlap is not None:
@@ -130,8 +126,8 @@ class Gone:
         if self._ids is not None:
             reason[pc.is_in(batch.column("id"), value_set=self._ids).to_numpy(zero_copy_only=False)] = 1
         reason[batch.column("bytes").to_numpy() == 0] = 0
-        names = ["empty_text", "exclude_id", "synthetic", "contaminated", *(name for name, _ in scored)]
-        return pa.array(names, pa.string()).take(pa.array(reason, mask=reason < 0))
+        names = pa.array(["empty_text", "exclude_id", "synthetic", "contaminated"])
+        return pc.coalesce(names.take(pa.array(reason, mask=reason < 0)), filters.excluded(self._config, batch))
 
 
 @lru_cache(maxsize=2)

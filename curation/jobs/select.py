@@ -85,6 +85,10 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             on_bad=_already_quarantined,
         ):
             decided = decisions.take(rows)
+            if config.steps:
+                stays = decided.columns["filter_reason"].is_null()
+                left = pc.if_else(stays, decided.signals.column(schema.STEPS[1].name), None)
+                batch = batches.with_text(batch, config.columns.text, left.cast(pa.large_string()))
             out = batches.add_columns(batch, decided.columns, prefix)
             keep = decided.columns["filter_reason"].is_null()
             text = batch.column(config.columns.text)
@@ -158,6 +162,7 @@ class _Tally:
             "sources": {},
             "examples": {},
             "contaminated": {},
+            "failures": stamp.get("failures", {}),
         }
 
     def add(self, text: pa.Array, rows: np.ndarray, decided: Decided, wanted: set[int]) -> None:

@@ -91,5 +91,5 @@ def added_columns(config: Config) -> list[schema.Column]:
     """The columns that a run with this configuration adds."""
     lines = config.dedup.lines
     spans = config.dedup.enabled and lines.enabled and lines.action == "annotate"
-    scores = schema.filter_columns(tuple(item.column for item in config.filters))
+    scores = schema.filter_columns(tuple(item.column for item in config.models))
     return [*schema.added(spans, bool(config.decontaminate.paths)), *scores]

@@ -47,7 +47,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
             "hashes": dict(job.hashes),
             "versions": io.versions(),
             "stages": run_stages,
-            "warnings": _warnings(job, clusters, documents),
+            "warnings": _warnings(job, clusters, documents, counts),
         },
     }
     manifest = io.build_manifest(
@@ -332,8 +332,17 @@ def _budget(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) -> 
     }
 
 
-def _warnings(job: Job, clusters: dict[str, Any], documents: dict[str, Any]) -> list[str]:
+def _warnings(
+    job: Job, clusters: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]
+) -> list[str]:
     found = []
+    for item in sorted({item.step for item in job.config.steps}):
+        failed = [shard["failures"][item] for shard in counts if item in shard["failures"]]
+        if failed:
+            found.append(
+                f"{item} failed on {sum(entry['documents'] for entry in failed):,} documents, which stay as they were; "
+                f"the first error: {failed[0]['first']}"
+            )
     for source, removed in clusters["by_source"].items():
         read = documents["by_source"].get(source, {}).get("read", 0)
         if removed > MUCH_REMOVED * read and job.config.dedup.action == "remove":
