@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
-from curation.batch import dates
+from curation.batch import dates, pack
 from curation.kernels.minhash import count_words
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer, tokenise
@@ -129,18 +129,12 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
     if settings.features or settings.measure:
         features = diversity.features(tokens, diversity.load_ruler())
     if settings.features and features is not None:
-        columns["style"] = fixed_list(features.style)
-        columns["words"] = fixed_list(features.words)
-        columns["bins"] = fixed_list(features.bins)
-        columns["core"] = fixed_list(features.core)
+        columns["style"] = pack(features.style)
+        columns["words"] = pack(features.words)
+        columns["bins"] = pack(features.bins)
+        columns["core"] = pack(features.core)
     signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
     return Annotated(signals, tokens, data, starts, words, features)
-
-
-def fixed_list(values: np.ndarray) -> pa.Array:
-    """A number array [n, width] as a fixed-size list array."""
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -54,6 +54,21 @@ def dates(column: Any) -> Any:
     return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(pa.date32(), safe=False)
 
 
+def pack(values: np.ndarray) -> pa.Array:
+    """Numbers[docs, width] as fixed-size binary, little-endian, one value a document."""
+    flat = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    kind = pa.binary(flat.shape[1] * flat.itemsize)
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(flat), [None, pa.py_buffer(flat)])
+
+
+def unpack(column: Any, kind: np.dtype[Any]) -> np.ndarray:
+    """The numbers[docs, width] that `pack` made a column of; what stands under a null is undefined."""
+    width: int = column.type.byte_width
+    start = column.offset * width
+    values = np.frombuffer(column.buffers()[1], np.uint8)[start : start + len(column) * width]
+    return values.view(kind.newbyteorder("<")).reshape(len(column), width // kind.itemsize)
+
+
 def slice_by_bytes(
     batch: pa.RecordBatch, text: str, limit: int, rows: int = MAX_ROWS
 ) -> Iterator[pa.RecordBatch]:

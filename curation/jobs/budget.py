@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from curation import io
-from curation.jobs import stages
+from curation.jobs import stages, weights
 from curation.mixing import sampling
 from curation.plan import Context, Job, Progress, Shard, Step
 
@@ -41,23 +41,24 @@ def _budget(job: Job, kept: int) -> int:
 def search(context: Context) -> sampling.Selection | None:
     """Where the search stands after the passes so far."""
     last = max((int(name[7:]) for name in context if name.startswith("budget ")), default=0)
-    return context[f"budget {last}"] if last else context["weights"]["search"]
+    return context[f"budget {last}"] if last else context["weights"].search
 
 
 def _grid(job: Job, shard: Shard, context: Context, progress: Progress) -> np.ndarray:
-    found, scale, config = search(context), context["weights"]["scale"], job.config
+    found, weighed, config = search(context), context["weights"], job.config
     sums = np.zeros(len(found.grid) if found else 0, np.int64)
     if not found or not found.grid:
         return sums
-    weights = pq.ParquetFile(io.open_file(stages.decisions_path(job, "weights", shard)))
+    file = pq.ParquetFile(io.open_file(stages.decisions_path(job, "weights", shard)))
     signals = stages.read_signals(job, shard, ["id", "tokens"])
-    with weights:
+    with file:
         for batch, mine in zip(
-            signals, weights.iter_batches(stages.BATCH, columns=["weight"], use_threads=False), strict=True
+            signals, file.iter_batches(stages.BATCH, columns=["weight", "balanced"], use_threads=False), strict=True
         ):
+            balanced = mine.column("balanced").to_numpy(zero_copy_only=False)
             size = batch.column("tokens").to_numpy() if config.select.tokens else np.ones(batch.num_rows, np.int64)
             sums += sampling.grid_sums(
-                mine.column("weight").to_numpy() * scale,
+                weights.final(mine.column("weight").to_numpy(), balanced, weighed.free, weighed.top, weighed.scale),
                 sampling.uniforms(batch.column("id"), config.run.seed),
                 size,
                 found.grid,

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from curation import io, schema
 from curation.jobs import lines, stages
+from curation.jobs.weights import final as final_weights
 from curation.mixing import sampling
 from curation.plan import Job, Shard
 
@@ -20,11 +21,13 @@ _WEIGHTS = ["p_synthetic", "synthetic_label", "synthetic_reason", "weight", "fil
 class Final(NamedTuple):
     """What turns the weights of the weigh phase into those that are written: one number for the whole corpus each.
 
-    scale brings the mean over the kept documents to 1; rate is that of the selection, None without a budget; drawn
-    is the rate at which statistics of a weighted mix draw documents.
+    free, top and scale bring the mean to 1 (`weights.final`); rate is that of the selection, None without a
+    budget; drawn is the rate at which statistics of a weighted mix draw documents.
     """
 
     scale: float
+    free: float
+    top: float
     rate: float | None
     max_repeats: int
     drawn: float
@@ -53,7 +56,7 @@ class Decisions:
         found += [schema.FILTER + name for name in self._scores]
         found += [schema.STEPS[1].name] if job.config.steps else []
         self._signals = Cursor(stages.signals_path(job, shard), [*_SIGNALS, *found])
-        self._weights = Cursor(stages.decisions_path(job, "weights", shard), ["row", *_WEIGHTS])
+        self._weights = Cursor(stages.decisions_path(job, "weights", shard), ["row", "balanced", *_WEIGHTS])
         self._clusters = stages.read_table(stages.decisions_path(job, "clusters", shard)).combine_chunks()
         self._cluster_rows = self._clusters.column("row").to_numpy()
         self._spans = lines.Spans(job, shard) if lines.wanted(job.config) == "annotate" else None
@@ -72,7 +75,7 @@ class Decisions:
                 )
         columns, ids = self._from_clusters(rows, signals)
         columns |= {name: weights.column(name) for name in _WEIGHTS}
-        drawn = self._weigh(columns, signals)
+        drawn = self._weigh(columns, signals, weights.column("balanced").to_numpy(zero_copy_only=False))
         columns |= {c.name: signals.column(c.name) for c in schema.CONTAMINATION if c.name in signals.schema.names}
         columns |= {name: signals.column(schema.FILTER + name) for name in self._scores}
         if self._spans is not None:
@@ -96,10 +99,10 @@ class Decisions:
         }
         return columns, own
 
-    def _weigh(self, columns: dict[str, pa.Array], signals: pa.RecordBatch) -> np.ndarray:
+    def _weigh(self, columns: dict[str, pa.Array], signals: pa.RecordBatch, balanced: np.ndarray) -> np.ndarray:
         """Final weights, copies and the reason of what a budget leaves out, in place; returns what a draw takes."""
         final = self._final
-        weights = columns["weight"].to_numpy() * final.scale
+        weights = final_weights(columns["weight"].to_numpy(), balanced, final.free, final.top, final.scale)
         kept = columns["filter_reason"].is_null().to_numpy(zero_copy_only=False)
         weights = np.where(kept, weights, 0.0)
         u = sampling.uniforms(signals.column("id"), self._seed)

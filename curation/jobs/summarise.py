@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import benchmarks, earlier_outputs, lines, select, stages
+from curation.jobs import weights as weighing
 from curation.plan import Job, Shard
 from curation.report.feature_names import readable
 from curation.synthetic.calibration import BASES
@@ -100,22 +101,24 @@ def _documents(job: Job, counts: list[dict[str, Any]], weights: dict[str, Any]) 
         "by_source": dict(sorted(by_source.items())),
         "by_shard": [
             {key: found[key] for key in shown}
-            | {"source": shard.source, "weight": _mean_weight(job, shard, weights["final"]["scale"])}
+            | {"source": shard.source, "weight": _mean_weight(job, shard, weights["final"])}
             for shard, found in zip(job.shards, counts, strict=True)
         ],
     }
 
 
-def _mean_weight(job: Job, shard: Shard, scale: float) -> float | None:
+def _mean_weight(job: Job, shard: Shard, final: dict[str, Any]) -> float | None:
     """Mean weight of what is kept of a shard before a selection, 1 being that of all; None where nothing is kept."""
     with io.open_file(stages.decisions_path(job, "weights", shard), "rb") as file:
-        table = pq.read_table(file, columns=["weight", "filter_reason"])
-    found = table.column("weight").to_numpy()
+        table = pq.read_table(file, columns=["weight", "balanced", "filter_reason"])
+    raw = table.column("weight").to_numpy()
+    balanced = table.column("balanced").to_numpy()
+    found = weighing.final(raw, balanced, final["free"], final["top"], final["scale"])
     # a duplicate that stays under dedup.action keep has a reason and a weight
-    found = found[table.column("filter_reason").is_null().to_numpy() | (found > 0)]
+    found = found[table.column("filter_reason").is_null().to_numpy() | (raw > 0)]
     if not len(found):
         return None
-    return float(np.rint(found * (1 << 20)).astype(np.int64).sum()) / (1 << 20) * scale / len(found)
+    return float(np.rint(found * (1 << 20)).astype(np.int64).sum()) / (1 << 20) / len(found)
 
 
 def _no_documents(shard: Shard) -> dict[str, Any]:

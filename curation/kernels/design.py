@@ -79,6 +79,14 @@ def design_kernel(core, words, bins, balanced, logit, mean, scale, live, out):
 
 
 @njit(nogil=True, cache=True)
+def scalars_kernel(core, mean, scale, out):
+    """Fill float64 out[docs, c] with the standardised scalars of `design_kernel`; mean and scale float64[c]."""
+    for i in range(core.shape[0]):
+        for j in range(core.shape[1]):
+            out[i, j] = _on_grid(_standard(np.float64(core[i, j]), mean[j], scale[j], CLIP))
+
+
+@njit(nogil=True, cache=True)
 def held_out_kernel(style, chosen, bins, balanced, bins_mean, bins_scale, style_mean, style_scale, out):
     """Fill float64 out[docs, features]: shares of the bins after the first `balanced`, then of the chosen markers."""
     b = bins.shape[1]

@@ -146,6 +146,33 @@ def second_moments(matrix, units):
     return total
 
 
+def gram(matrix, roots, constant=False):
+    """int64[2, d, d] limbs, in 2^-20, of the sums of roots^2 * feature * feature over float64[n, d] rows.
+
+    roots: whole float64[n] of at most 64, so that the squares stay within `UNITS`; constant: with a first feature that
+    is 1 everywhere (d + 1 in all). A product of a matrix with its own transpose costs half of `second_moments`, whose
+    weights need not be squares.
+    """
+    first = int(constant)
+    d = matrix.shape[1] + first
+    total = np.zeros((2, d, d), np.int64)
+    pending = np.zeros((d, d), np.int64)
+    buffer = np.empty((min(len(matrix), BLOCK), d))
+    held = 0
+    for start in range(0, len(matrix), BLOCK):
+        scaled = roots[start : start + BLOCK, None] * float(1 << GRID)
+        block = buffer[: len(scaled)]
+        block[:, :first] = scaled
+        np.multiply(matrix[start : start + BLOCK], scaled, out=block[:, first:])
+        pending += (block.T @ block).astype(np.int64)
+        held += 1
+        if held == _FLUSH:
+            total += limbs(pending)
+            pending[:] = 0
+            held = 0
+    return carry(total + limbs(pending))
+
+
 @njit(nogil=True, cache=True)
 def lasso_step(hessian, gradient, start, penalty, sweeps, tolerance):
     """Coordinate descent for the step x that minimises g.x + x'Hx/2 + sum penalty * |start + x|.

@@ -45,7 +45,7 @@ class Sums(NamedTuple):
     mass: np.ndarray  # int64[3]: units, units below the cap, squared units
     first: np.ndarray  # int64[2, d] limbs: units * feature, 2^-10
     first_free: np.ndarray  # int64[2, d] limbs: the same below the cap
-    second: np.ndarray  # int64[2, d, d] limbs, below the cap, 2^-20; int64[2, 0, 0] when not asked for
+    second: np.ndarray  # int64[2, d + 1, d + 1] limbs: products of (1, features) below the cap, 2^-20; or [2, 0, 0]
     value: np.ndarray  # int64[2, 2] limbs: potential below the cap (the exact weight) and at it, 2^-32 of the cap
 
 
@@ -96,7 +96,8 @@ def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: boo
         np.array([whole.sum(), free.astype(np.int64).sum(), (whole * whole).sum()], np.int64),
         moments.first_moments(matrix, units),
         moments.first_moments(matrix, free),
-        moments.second_moments(matrix, free) if second else np.zeros((2, 0, 0), np.int64),
+        # curvature only steers the steps: with the nearest squares for weights it costs half
+        moments.gram(matrix, np.rint(np.sqrt(free)), constant=True) if second else np.zeros((2, 0, 0), np.int64),
         moments.carry(value),
     )
 
@@ -110,7 +111,7 @@ def merge(a: Sums, b: Sums) -> Sums:
 
 def empty_sums(features: int, second: bool = True) -> Sums:
     """The sums of no documents."""
-    d = features if second else 0
+    d = features + 1 if second else 0
     return Sums(
         np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros((2, features), np.int64),
         np.zeros((2, features), np.int64), np.zeros((2, d, d), np.int64), np.zeros((2, 2), np.int64),
@@ -251,7 +252,10 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
 
 
 def weights(matrix: np.ndarray, q: np.ndarray, solution: Solution) -> np.ndarray:
-    """float64[docs]: the weights at a finished solution, multiples of 2^-20 of the cap, 0 where q is not above 0."""
+    """float64[docs]: the weights at a solution, multiples of 2^-20 of the cap, 0 where q is not above 0.
+
+    At a solution that is not finished the scale is still 1: `rescale` with that of `finish` gives the final weights.
+    """
     shares = np.zeros(len(matrix))
     moments.tilted_shares(
         np.ascontiguousarray(matrix, np.float64), np.array(solution.b), solution.offset,
@@ -259,6 +263,11 @@ def weights(matrix: np.ndarray, q: np.ndarray, solution: Solution) -> np.ndarray
     )  # fmt: skip
     shares = np.where(shares < 1.0, np.minimum(shares * solution.scale, 1.0), 1.0)
     return np.rint(shares * (1 << _WEIGHT_BITS)) / (1 << _WEIGHT_BITS) * solution.cap
+
+
+def rescale(raw: np.ndarray, scale: float, top: float) -> np.ndarray:
+    """float64[docs]: the weights with those below `top` multiplied by `scale`, none beyond `top`."""
+    return np.where(raw >= top, raw, np.minimum(raw * scale, top))
 
 
 def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
@@ -286,15 +295,13 @@ def from_json(values: dict[str, Any]) -> Solution:
 
 def _direction(sums: Sums, goal: Goal, solution: Solution) -> tuple[np.ndarray, float]:
     """Proximal Newton step of (offset, b) and the decrease of the dual that it promises."""
-    unit = _unit(sums, solution.cap)
     d = len(goal.targets)
     b = np.array(solution.b)
     below, above = _masses(sums, solution.cap)
     first_free, first_capped = _firsts(sums, solution.cap)
-    hessian = np.empty((d + 1, d + 1))
-    hessian[0, 0] = below
-    hessian[0, 1:] = hessian[1:, 0] = first_free
-    hessian[1:, 1:] = moments.to_float(sums.second, 2 * moments.GRID) * unit
+    hessian = moments.to_float(sums.second, 2 * moments.GRID)
+    if hessian[0, 0] > 0:
+        hessian *= below / hessian[0, 0]
     inner = np.arange(1, d + 1)
     hessian[inner, inner] += _RIDGE
     gradient = np.empty(d + 1)

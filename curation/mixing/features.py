@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from curation import schema
+from curation.batch import unpack
 from curation.kernels import moments
-from curation.kernels.design import design_kernel, held_out_kernel
+from curation.kernels.design import design_kernel, held_out_kernel, scalars_kernel
 from curation.kernels.features import CORE_NAMES, STYLE_NAMES
 
 SD_FLOOR_SHARE = 2e-4  # without a floor, near-constant shares blow up any second moment
@@ -142,6 +143,15 @@ def design_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
     return matrix
 
 
+def scalars(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
+    """float64[docs, 16]: the first columns of `design_matrix`, from the column `core` alone."""
+    out = np.empty((signals.num_rows, schema.CORE))
+    scalars_kernel(
+        _columns(signals, "core", schema.CORE, np.nan), standard.mean[_CORE], _scale(standard)[_CORE], out
+    )
+    return out
+
+
 def held_out_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
     """float64[docs, HELD_OUT]: features that no weight is ever fitted to, standardised and on the same grid."""
     scale = _scale(standard)
@@ -180,7 +190,7 @@ def _raw(signals: pa.RecordBatch) -> np.ndarray:
 
 
 def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
-    """A fixed-size list column of signals as float64[docs, width], NaN in the rows that are null.
+    """A packed column of signals as float64[docs, width], NaN in the rows that are null.
 
     Raises ValueError that names the column when it is missing or not `width` wide.
     """
@@ -188,17 +198,17 @@ def fixed_width(signals: pa.RecordBatch, name: str, width: int) -> np.ndarray:
 
 
 def _columns(signals: pa.RecordBatch, name: str, width: int, missing: float) -> np.ndarray:
-    """A fixed-size list column of signals as numbers[docs, width] of its own type where no row is null."""
+    """A packed column of signals as numbers[docs, width] of its own type where no row is null."""
     index = signals.schema.get_field_index(name)
     if index < 0:
         raise ValueError(
             f"signals have no column {name!r}: they were annotated with signals.features: false; set it to true"
         )
     column: Any = signals.column(index)
-    if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != width:
-        raise ValueError(f"signals column {name!r} has type {column.type}, expected lists of {width}")
-    values = column.values.slice(column.offset * width, len(column) * width)
-    out = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    kind = np.dtype(np.float32 if name == "core" else np.uint16)
+    if column.type != pa.binary(width * kind.itemsize):
+        raise ValueError(f"signals column {name!r} has type {column.type}, expected {width} numbers of type {kind}")
+    out = unpack(column, kind)
     if not column.null_count:
         return out
     if np.isnan(missing):

@@ -40,12 +40,13 @@ class Summary(NamedTuple):
 
 def moment_sums(matrix: np.ndarray, units: np.ndarray, second: bool = True) -> Moments:
     """Exact moments of float64[docs, d] `matrix` on the grid, weighted by whole float64[docs] `units` up to 4096."""
-    d = matrix.shape[1] if second else 0
-    return Moments(
-        np.array([int(units.sum())], np.int64),
-        moments.first_moments(matrix, units),
-        moments.second_moments(matrix, units) if second else np.zeros((2, d, d), np.int64),
-    )
+    if not second:
+        products = np.zeros((2, 0, 0), np.int64)
+    elif units.max(initial=0.0) <= 1.0:  # zeros and ones are their own squares
+        products = moments.gram(matrix, units)
+    else:
+        products = moments.second_moments(matrix, units)
+    return Moments(np.array([int(units.sum())], np.int64), moments.first_moments(matrix, units), products)
 
 
 def moment_merge(a: Moments, b: Moments) -> Moments:
@@ -76,18 +77,7 @@ def summarise(
     weight.
     """
     kept = base > 0
-    w = np.rint(weights * (1 << _BITS)).astype(np.int64).tolist()
-    sums: dict[str, list[int]] = {}
-    rows = zip(kept.tolist(), w, tokens.tolist(), groups.to_pylist(), strict=True)
-    for keep, weight, length, group in rows:
-        if keep:
-            total = sums.setdefault(group if group is not None else "", [0] * 6)
-            total[0] += 1
-            total[1] += weight
-            total[2] += weight * weight
-            total[3] += weight * length
-            total[4] += weight * weight * length
-            total[5] += length
+    sums = _by_group(groups, np.rint(weights * (1 << _BITS)).astype(np.int64), tokens, kept)
     positive = weights > 0
     bucket = np.zeros(len(weights), np.int64)
     bucket[positive] = np.clip(np.floor(np.log2(weights[positive]) * _OCTAVE) + _ZERO, 1, 2 * _ZERO - 1)
@@ -96,7 +86,7 @@ def summarise(
     ones = kept.astype(np.float64)
     scalars = np.ascontiguousarray(matrix[:, CORE_COLUMNS])
     return Summary(
-        {k: tuple(v) for k, v in sums.items()},
+        sums,
         np.bincount(bucket[kept], minlength=2 * _ZERO),
         int(np.rint(terms * (1 << _BITS)).astype(np.int64).sum()),
         moment_sums(matrix, (inside & kept).astype(np.float64), second=False),
@@ -105,6 +95,27 @@ def summarise(
         moment_sums(held_out, ones),
         moment_sums(held_out, units),
     )
+
+
+def _by_group(groups: pa.Array, w: np.ndarray, tokens: np.ndarray, kept: np.ndarray) -> dict[str, tuple[int, ...]]:
+    coded: Any = groups.cast(pa.string()).fill_null("").dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    codes = coded.indices.to_numpy(zero_copy_only=False)[kept]
+    w, tokens = w[kept], tokens[kept].astype(np.int64)
+    w = np.minimum(w, (1 << 31) - 1)
+    one = np.ones(len(w), np.int64)
+
+    def total(values: np.ndarray, factor: np.ndarray) -> list[int]:
+        """Sums of values * factor by group, in limbs of 22 bits that no batch lets overflow."""
+        found = [0] * len(names)
+        for shift in (0, 22, 44):
+            limb = np.zeros(len(names), np.int64)
+            np.add.at(limb, codes, ((values >> shift) & 0x3FFFFF) * factor)
+            found = [a + (b << shift) for a, b in zip(found, limb.tolist(), strict=True)]
+        return found
+
+    columns = [total(one, one), *(total(v, f) for f in (one, tokens) for v in (w, w * w)), total(tokens, one)]
+    return {name: tuple(row) for name, *row in zip(names, *columns, strict=True) if row[0]}
 
 
 def summary_merge(a: Summary, b: Summary) -> Summary:

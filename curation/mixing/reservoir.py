@@ -9,6 +9,7 @@ import xxhash
 from curation.kernels.hashing import mix64_array
 
 _MASK = (1 << 64) - 1
+_TIES = 16  # features by which documents of one id are ordered; those that agree in all of them are copies
 SAMPLE, SELECT, HALF = 1, 2, 3  # purposes: the hashes of one id for different purposes are independent
 
 
@@ -39,26 +40,40 @@ def reservoir_update(
     state: Reservoir, ids: pa.Array, matrix: np.ndarray, q: np.ndarray, *, seed: int = 1, size: int = 20_000
 ) -> Reservoir:
     """`state` with the documents of a batch that have q > 0: ids string[docs], matrix float64[docs, d], q[docs]."""
+    rows, keys = wanted(state, ids, q, seed=seed, size=size)
+    return reservoir_merge(state, reservoir_of(keys, matrix[rows], q[rows]), size=size)
+
+
+def wanted(
+    state: Reservoir, ids: pa.Array, q: np.ndarray, *, seed: int = 1, size: int = 20_000
+) -> tuple[np.ndarray, np.ndarray]:
+    """int64 rows of a batch that may enter `state`, in order of key, and their uint64 keys; features of the others
+    need not be computed."""
     keys = hash_ids(ids, seed, SAMPLE)
     rows = np.flatnonzero(q > 0)
-    if len(state.keys) == size:
-        rows = rows[keys[rows] <= state.keys[-1]]
+    if len(state.keys) >= size:
+        rows = rows[keys[rows] <= state.keys[size - 1]]
     rows = rows[np.argsort(keys[rows], kind="stable")]
     if len(rows) > size:  # keep every document that ties with the last one: ties are ordered below
         rows = rows[keys[rows] <= keys[rows[size - 1]]]
-    kept = np.ascontiguousarray(matrix[rows], np.float32)
-    base = q[rows].astype(np.float64)
-    return reservoir_merge(state, Reservoir(keys[rows], _row_hash(kept, base), kept, base), size=size)
+    return rows, keys[rows]
 
 
-def reservoir_merge(a: Reservoir, b: Reservoir, *, size: int = 20_000) -> Reservoir:
-    """The sample of the documents of both, of at most `size`."""
-    both = [np.concatenate([x, y]) for x, y in zip(a, b, strict=True)]
-    order = np.lexsort((both[1], both[0]))[:size]
-    return Reservoir(*(x[order] for x in both))
+def reservoir_of(keys: np.ndarray, matrix: np.ndarray, q: np.ndarray) -> Reservoir:
+    """A sample of documents in order of uint64 key: matrix float64[docs, d], q float64[docs]."""
+    kept = np.ascontiguousarray(matrix, np.float32)
+    return Reservoir(keys, _row_hash(kept, q.astype(np.float64)), kept, q.astype(np.float64))
+
+
+def reservoir_merge(a: Reservoir, *others: Reservoir, size: int = 20_000) -> Reservoir:
+    """The sample of the documents of all, of at most `size`."""
+    every = [np.concatenate(arrays) for arrays in zip(a, *others, strict=True)]
+    order = np.lexsort((every[1], every[0]))[:size]
+    return Reservoir(*(x[order] for x in every))
 
 
 def _row_hash(features: np.ndarray, q: np.ndarray) -> np.ndarray:
-    bits = np.column_stack([features.view(np.uint32).astype(np.uint64), q.view(np.uint64)])
+    values = np.ascontiguousarray(features[:, :_TIES]).view(np.uint32)
+    bits = np.column_stack([values.astype(np.uint64), q.view(np.uint64)])
     multipliers = mix64_array(np.arange(1, bits.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
     return mix64_array((bits * multipliers).sum(1, dtype=np.uint64))

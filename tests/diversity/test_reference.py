@@ -7,7 +7,7 @@ import pytest
 from mixing.world import profile_of, signals
 
 from curation.diversity import reference
-from curation.mixing.features import design_matrix, held_out_matrix
+from curation.mixing.features import design_matrix, fixed_width, held_out_matrix
 
 
 def whole(batch):
@@ -28,7 +28,7 @@ def test_standard_comes_from_half_a_and_targets_from_half_b():
     b = reference.half_b(batch.column("id"))
     assert 330 < b.sum() < 470
     profile = profile_of(batch)
-    core = np.array(batch.column("core").to_pylist())
+    core = fixed_width(batch, "core", 16)
     assert np.allclose(profile.standard.mean[:16], core[~b].mean(0), atol=1e-5)
     matrix = design_matrix(batch, profile.standard)
     counts = profile.cell_documents

@@ -7,21 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import schema
+from curation.batch import pack
 from curation.kernels.moments import GRID, LIMIT
 from curation.mixing import features
 from curation.mixing.features import FEATURES, HELD_OUT, Standard, design_matrix, held_out_matrix
 
 
 def columns(core, words, bins, style, logit):
-    def fixed(values, kind):
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), kind), values.shape[1])
-
     return pa.RecordBatch.from_arrays(
         [
-            fixed(core, pa.float32()),
-            fixed(words, pa.uint16()),
-            fixed(bins, pa.uint16()),
-            fixed(style, pa.uint16()),
+            pack(core),
+            pack(words),
+            pack(bins),
+            pack(style),
             pa.array(logit, pa.float32(), mask=np.isnan(logit)),
         ],
         ["core", "words", "bins", "style", "logit"],

@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from curation import schema
+from curation.batch import pack
 from curation.mixing import features
 from mixing.world import signals
 
@@ -43,7 +44,7 @@ def test_standard_is_exact_and_merges_in_any_order():
         merged = features.standard_merge(merged, part)
     assert all(np.array_equal(x, y) for x, y in zip(whole, merged, strict=True))
     result = features.standard_result(whole)
-    core = np.array(batch.column("core").to_pylist())
+    core = features.fixed_width(batch, "core", schema.CORE)
     assert np.allclose(result.mean[:16], core.mean(0), atol=1e-5)
     assert np.allclose(result.sd[:16], core.std(0), rtol=1e-4)
 
@@ -52,11 +53,11 @@ def test_missing_values_count_as_the_mean():
     batch = signals(20, 0, 4)
     fitted = standard(batch)
     logit = pa.array([None, float("nan"), *[1.0] * 18], pa.float32())
-    zero = pa.array([0] * (20 * schema.BINS), pa.uint16())
+    zero = pack(np.zeros((20, schema.BINS), np.uint16))
     empty = batch.set_column(batch.schema.get_field_index("logit"), "logit", logit)
     at = batch.schema.get_field_index("bins")
-    empty = empty.set_column(at, "bins", pa.FixedSizeListArray.from_arrays(zero, schema.BINS))
-    core = pa.array([None] + [[0.0] * 16] * 19, pa.list_(pa.float32(), 16))
+    empty = empty.set_column(at, "bins", zero)
+    core = pa.array([None] + [bytes(64)] * 19, pa.binary(64))
     empty = empty.set_column(batch.schema.get_field_index("core"), "core", core)
     matrix = features.design_matrix(empty, fitted)
     assert np.isfinite(matrix).all()
@@ -71,14 +72,14 @@ def test_slices_of_a_batch_give_the_rows_of_the_whole():
     fitted = standard(batch)
     whole = features.design_matrix(batch, fitted)
     assert np.array_equal(features.design_matrix(batch.slice(13, 9), fitted), whole[13:22])
+    assert np.array_equal(features.scalars(batch, fitted), whole[:, features.CORE_COLUMNS])
     assert features.design_matrix(batch.slice(0, 0), fitted).shape == (0, features.FEATURES)
 
 
 def test_a_column_without_variance_is_switched_off():
     core = np.random.default_rng(1).normal(size=(30, 16)).astype(np.float32)
     core[:, 4] = 0.3
-    fixed = pa.FixedSizeListArray.from_arrays(pa.array(core.ravel()), 16)
-    batch = signals(30, 0, 6, core=fixed)
+    batch = signals(30, 0, 6, core=pack(core))
     fitted = standard(batch)
     assert fitted.sd[4] == 0
     matrix = features.design_matrix(signals(30, 0, 7), fitted)
@@ -91,7 +92,7 @@ def test_signals_without_features_are_named():
     batch = signals(3, 0, 8)
     with pytest.raises(ValueError, match="'core'.*signals.features"):
         features.design_matrix(batch.drop_columns(["core"]), standard(batch))
-    narrow = pa.array([[1]] * 3, pa.list_(pa.uint16(), 1))
+    narrow = pack(np.ones((3, 1), np.uint16))
     wrong = batch.set_column(batch.schema.get_field_index("bins"), "bins", narrow)
     with pytest.raises(ValueError, match="'bins'.*256"):
         features.design_matrix(wrong, standard(batch))

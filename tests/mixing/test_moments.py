@@ -51,6 +51,22 @@ def test_sums_equal_python_integers(seed, rows, d):
     assert joined(moments.second_moments(matrix, units)) == second
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 40), st.integers(1, 70), st.booleans())
+def test_a_gram_matrix_is_the_second_moments_under_squares(seed, rows, d, constant):
+    matrix, units = grid(seed, rows, d)
+    roots = np.floor(np.sqrt(units))
+    whole = np.column_stack([np.ones(rows), matrix]) if constant else matrix
+    assert joined(moments.gram(matrix, roots, constant)) == exact(whole, roots**2)[1]
+
+
+def test_the_largest_gram_matrix_is_exact():
+    matrix = np.full((2500, 2), moments.LIMIT)
+    matrix[::2, 1] -= 2.0**-10
+    roots = np.full(2500, 64.0)
+    assert joined(moments.gram(matrix, roots)) == exact(matrix, roots**2)[1]
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 2300), max_size=4))
 def test_sums_do_not_depend_on_order_or_cuts(seed, cuts):

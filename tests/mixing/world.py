@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation import schema
+from curation.batch import pack
 from curation.diversity import reference
 
 GENRES = np.random.default_rng(7).normal(0, 1.2, (6, schema.CORE))
@@ -73,5 +74,4 @@ def _counts(rng: np.random.Generator, scores: np.ndarray, length: np.ndarray, ma
 
 
 def _fixed(values: np.ndarray, kind: type) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(values, kind).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pack(np.asarray(values, kind))
