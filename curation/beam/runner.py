@@ -14,6 +14,7 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import AsSingleton
 
+from curation.beam import stepwise
 from curation.config import ConfigError, nearest
 from curation.plan import Context, Job, Shard, Step
 from curation.progress import Observer
@@ -26,6 +27,9 @@ _OBSERVERS: dict[str, Observer] = {}
 
 def check(runner: str) -> None:
     """Raise ConfigError unless Beam knows the runner, naming the nearest that it knows."""
+    if runner in stepwise.RUNNERS:
+        stepwise.check(runner)
+        return
     from apache_beam.runners.runner import create_runner
 
     try:
@@ -41,6 +45,9 @@ def execute(steps: list[Step], job: Job, observer: Observer, options: Sequence[s
     options say otherwise.
     """
     runner = job.config.run.runner
+    if runner in stepwise.RUNNERS:
+        stepwise.execute(steps, job, observer, options)
+        return
     given = [f"--runner={runner}", *options]
     if runner == "FnApiRunner" and not any(o.startswith("--direct_") for o in options):
         workers = job.config.run.workers or os.cpu_count() or 1

@@ -7,22 +7,16 @@ deleted when the job is done.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from datatrove.data import DocumentsPipeline
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
-from threadpoolctl import threadpool_limits
 
-from curation import io
 from curation.config import Config, load
-from curation.datatrove.codec import dumps, loads
-from curation.io.files import filesystem
-from curation.jobs import prepare, steps
+from curation.jobs import prepare, results, steps
 from curation.jobs.summarise import summarise
-from curation.plan import Context, Job, Step
+from curation.plan import Job, Step
 
 
 def curate_executors(
@@ -66,36 +60,6 @@ def curate_executors(
     return chain
 
 
-@dataclass(frozen=True)
-class Results:
-    """Where the results of a job's steps stand."""
-
-    job: Job
-
-    @property
-    def folder(self) -> str:
-        """The folder for these settings and inputs."""
-        return f"{self.job.config.output.rstrip('/')}/decisions/steps/{self.job.hashes['select']}"
-
-    def path(self, step: str, kind: str, number: int = 0) -> str:
-        """The file of a result: kind is work (by shard), group (by partition) or value."""
-        return f"{self.folder}/{step.replace(' ', '-')}/{kind}-{number:06}"
-
-    def write(self, path: str, value: Any) -> None:
-        """Store a result; it appears whole."""
-        with io.atomic(path) as file:
-            file.write(dumps(value))
-
-    def read(self, path: str) -> Any:
-        """A stored result. Raises FileNotFoundError naming the file when its task has not run."""
-        with io.open_file(path) as file:
-            return loads(file.read())
-
-    def context(self, names: tuple[str, ...]) -> Context:
-        """What the finished steps returned."""
-        return {name: self.read(self.path(name, "value")) for name in names}
-
-
 class WorkStep(PipelineStep):
     """A step's work on its shards[rank::world_size]; results that stand are not made again."""
 
@@ -111,22 +75,10 @@ class WorkStep(PipelineStep):
         """Work on the rank's shards and pass data on."""
         if data:
             yield from data
-        results, work = Results(self.job), self.step.work
-        assert work is not None
-        context = results.context(self.before)
-        for number, shard in list(enumerate(self.step.shards(self.job)))[rank::world_size]:
-            path = results.path(self.step.name, "work", number)
-            if io.exists(path):
-                continue
-            # ranks share the cores; BLAS threads beside them only wait for each other
-            with self.track_time("shard"), threadpool_limits(1, user_api="blas"):
-                result = work(self.job, shard, context, self._progress)
-                if self.step.group is None:
-                    results.write(path, result)
-                else:  # an archive from which a rank can read its partitions alone
-                    with io.atomic(path) as file:
-                        np.savez(file, **{str(partition): chunk for partition, chunk in result.items()})
-            self.stat_update("shards")
+        for number in results.numbers(self.job, self.step, rank, world_size):
+            with self.track_time("shard"):
+                if results.work(self.job, self.step, self.before, number, self._progress):
+                    self.stat_update("shards")
 
     def _progress(self, documents: int, size: int) -> None:
         self.stat_update("documents", value=documents, unit="batch")
@@ -148,18 +100,8 @@ class GroupStep(PipelineStep):
         """Group the rank's partitions and pass data on."""
         if data:
             yield from data
-        results, group = Results(self.job), self.step.group
-        assert group is not None
-        chunks: dict[int, list[np.ndarray]] = {}
-        for number in range(len(self.step.shards(self.job))):
-            with io.open_file(results.path(self.step.name, "work", number)) as file:
-                archive = np.load(file, allow_pickle=False)
-                for partition in map(int, archive.files):
-                    if partition % world_size == rank:
-                        chunks.setdefault(partition, []).append(archive[str(partition)])
         with self.track_time("rank"):
-            found = {partition: group(self.job, partition, parts) for partition, parts in sorted(chunks.items())}
-        results.write(results.path(self.step.name, "group", rank), [world_size, found])
+            results.group(self.job, self.step, rank, world_size)
 
 
 class FinishStep(PipelineStep):
@@ -179,31 +121,8 @@ class FinishStep(PipelineStep):
             yield from data
         if world_size != 1:
             raise ValueError(f"{self.name} brings all results together: run it with tasks=1, not {world_size}")
-        results = Results(self.job)
         with self.track_time("step"):
-            context = results.context(self.before)
-            value = self.step.finish(self.job, self._merged(results), context)
-            results.write(results.path(self.step.name, "value"), value)
+            results.finish(self.job, self.step, self.before)
         if self.last:
             summarise(self.job, {})
-            fs, path = filesystem(results.folder)
-            fs.rm(path, recursive=True)
-
-    def _merged(self, results: Results) -> Any:
-        step = self.step
-        if step.work is None:
-            return None
-        if step.group is None:
-            numbers = range(len(step.shards(self.job)))
-            found = [results.read(results.path(step.name, "work", number)) for number in numbers]
-        else:
-            ranks, first = results.read(results.path(step.name, "group"))
-            parts = [first, *(results.read(results.path(step.name, "group", r))[1] for r in range(1, ranks))]
-            by_partition = {partition: value for part in parts for partition, value in part.items()}
-            found = [by_partition[partition] for partition in sorted(by_partition)]
-        if step.merge is None:
-            return found
-        merged = None
-        for result in found:
-            merged = result if merged is None else step.merge(merged, result)
-        return merged
+            results.Results(self.job).remove()

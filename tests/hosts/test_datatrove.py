@@ -14,7 +14,7 @@ from datatrove.pipeline.writers import JsonlWriter
 
 from curation import detect_synthetic, measure
 from curation.datatrove import DetectSynthetic, MeasureDiversity, MergeDiversity, curate_executors
-from curation.datatrove.codec import dumps, loads
+from curation.io.codec import dumps, loads
 from curation.synthetic import empty_anchors
 from hosts.world import llm, table
 
