@@ -15,6 +15,7 @@ from curation.kernels.hashing import mix64, mix64_array
 from curation.kernels.tokens import WORD
 
 BLOCK = 512  # shingles whose hashes are held at a time: 2 kB, so they stay in the first-level cache
+_LANES = 64  # a last block is filled up to a multiple of this many shingles, so that every step is a vector's
 _ROLL = np.uint64(0x9E3779B97F4A7C15)
 _HIGH = np.uint64(32)
 
@@ -26,13 +27,27 @@ def permutations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (drawn >> _HIGH).astype(np.uint32) | np.uint32(1), drawn.astype(np.uint32)
 
 
-@njit(inline="always")
-def _lower_minima(shingles, count, factors, summands, minima):
+@njit(nogil=True, cache=True)
+def _lower_minima(shingles, factors, summands, minima):
     for p in range(len(factors)):
         a, b, least = factors[p], summands[p], minima[p]
-        for s in range(count):
+        for s in range(len(shingles)):
             least = min(least, np.uint32(np.uint32(a * shingles[s]) + b))
         minima[p] = least
+
+
+@njit(nogil=True, cache=True)
+def _shingle_hashes(words, ngram, sums, shingles):
+    """The upper half of the mixed hash of every run of `ngram` words: shingles uint32[len(words) - ngram + 1]."""
+    count = len(words) - ngram + 1
+    # a polynomial in the words of the run
+    for s in range(count):
+        sums[s] = words[s] * _ROLL + words[s + 1] if ngram > 1 else words[s]
+    for k in range(2, ngram):
+        for s in range(count):
+            sums[s] = sums[s] * _ROLL + words[s + k]
+    for s in range(count):
+        shingles[s] = np.uint32(mix64(sums[s]) >> _HIGH)
 
 
 @njit(nogil=True, cache=True)
@@ -42,43 +57,40 @@ def signature_kernel(hashes, kinds, offsets, ngram, factors, summands, rows, ban
     hashes uint64[t], kinds uint8[t], offsets int64[docs + 1] as the tokeniser makes them; ngram words make a shingle;
     factors, summands uint32[bands * rows]. Filled: bands_out uint64[docs, bands], each a hash of the full minima of
     the band; low_out uint16[docs, bands * rows], low 16 bits of the minima; valid bool[docs], False (and zeros) where
-    a document has fewer words than a shingle. Workspace: 4 x BLOCK + 8 x ngram bytes, whatever the document.
+    a document has fewer words than a shingle. Workspace: 20 x BLOCK + 16 x ngram bytes, whatever the document.
     """
     documents, bands = bands_out.shape
-    block = np.empty(BLOCK, np.uint32)
-    window = np.empty(ngram, np.uint64)
+    room = BLOCK + ngram - 1
+    words = np.empty(room + 1, np.uint64)  # and one more, where tokens that are no words are written
+    sums, shingles = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint32)
     minima = np.empty(len(factors), np.uint32)
-    leaving = np.uint64(1)
-    for _ in range(ngram):
-        leaving *= _ROLL
     for d in range(documents):
         minima[:] = np.uint32(0xFFFFFFFF)
-        rolling = np.uint64(0)
-        words = filled = place = 0
-        for t in range(offsets[d], offsets[d + 1]):
-            if (kinds[t] & WORD) == 0:
+        held = np.int64(0)
+        enough = False
+        t, stop = offsets[d], offsets[d + 1]
+        while t < stop:
+            last = min(stop, t + room - held)
+            while t < last:
+                words[np.uint64(held)] = hashes[np.uint64(t)]
+                held += np.int64(kinds[np.uint64(t)] & WORD)
+                t += 1
+            if held < ngram or (held < room and t < stop):
                 continue
-            word = hashes[t]
-            # a polynomial in the words of the window: the word that leaves is subtracted
-            rolling = rolling * _ROLL + word
-            if words >= ngram:
-                rolling -= window[place] * leaving
-            window[place] = word
-            place = place + 1 if place + 1 < ngram else 0
-            words += 1
-            if words >= ngram:
-                block[filled] = np.uint32(mix64(rolling) >> _HIGH)
-                filled += 1
-                if filled == BLOCK:
-                    _lower_minima(block, BLOCK, factors, summands, minima)
-                    filled = 0
-        valid[d] = words >= ngram
-        if words < ngram:
+            count = held - ngram + 1
+            _shingle_hashes(words[:held], ngram, sums, shingles)
+            full = min(BLOCK, -(-count // _LANES) * _LANES)
+            shingles[count:full] = shingles[count - 1]
+            _lower_minima(shingles[:full], factors, summands, minima)
+            enough = True
+            for k in range(ngram - 1):
+                words[k] = words[count + k]
+            held = ngram - 1
+        valid[d] = enough
+        if not enough:
             bands_out[d, :] = 0
             low_out[d, :] = 0
             continue
-        if filled:
-            _lower_minima(block, filled, factors, summands, minima)
         for band in range(bands):
             h = np.uint64(band + 1)
             for p in range(band * rows, (band + 1) * rows):
