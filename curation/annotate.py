@@ -39,6 +39,7 @@ class Settings:
     keep: str | None = None  # column by which duplicates are kept
     benchmarks: dedup.Benchmarks | None = None  # text that must not be trained on
     filters: tuple[tuple[str, str, str], ...] = ()  # column, file and label of fastText models
+    ratio: synthetic.Ratio | None = None  # the fitted model of ratio mode
     added: tuple[str, ...] = ()
 
     @property
@@ -56,6 +57,7 @@ class Settings:
             self.keep is not None,
             self.benchmarks is not None,
             tuple(column for column, _, _ in self.filters),
+            self.ratio is not None,
         )
 
 
@@ -86,7 +88,7 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
     norm, has_words = dedup.token_hashes(tokens)
     columns: dict[str, pa.Array] = {
         "row": pa.array(rows, pa.int64()),
-        "id": _ids(batch, settings.id, content),
+        "id": public_ids(batch, settings.id, content),
         "source": _strings(batch, settings.source, pa.repeat(source, documents)),
         "bytes": pa.array(np.diff(starts), pa.int64()),
         "word_count": pa.array(words, pa.int64()),
@@ -110,6 +112,9 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         scores = synthetic.score(tokens, synthetic.load_model(settings.model), min_words=settings.min_words)
         for name, score in zip(("logit", "logit_check"), scores, strict=True):
             columns[name] = pa.array(score, pa.float32(), mask=np.isnan(score))
+    if settings.ratio is not None:
+        found = synthetic.score_ratio(tokens, synthetic.ratio_keys(columns["id"]), settings.ratio)
+        columns["ratio_logit"] = pa.array(found, pa.float32(), mask=np.isnan(found))
     if settings.bands:
         bands, minima, valid = dedup.signatures(
             tokens, bands=settings.bands, rows=settings.rows, ngram=settings.ngram, seed=settings.seed
@@ -151,7 +156,7 @@ def _count_words(tokens: Tokens) -> np.ndarray:
     return out
 
 
-def _ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> pa.Array:
+def public_ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> pa.Array:
     """The id column as strings; the content hash in hex where there is none or it is null."""
     hexes = pa.array([row.tobytes().hex() for row in content], pa.string())
     if name is None:

@@ -87,7 +87,7 @@ class Measure(Section):
 
 
 class Mix(Section):
-    mode: Literal["auto", "balance", "soft", "cluster", "none"] = Field(
+    mode: Literal["auto", "balance", "ratio", "soft", "cluster", "none"] = Field(
         "auto", description="how documents are weighed; auto balances when there is a reference, else weighs nothing"
     )
     slack: float = Field(1.0, ge=0, description="tolerance in standard errors of the reference")

@@ -57,10 +57,12 @@ def signal_columns(
     keep: bool = False,
     benchmarks: bool = False,
     filters: tuple[str, ...] = (),
+    ratio: bool = False,
 ) -> list[Column]:
     """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash).
 
-    keep: documents are kept by a column; benchmarks: they are compared with benchmark text; filters: columns of scores.
+    keep: documents are kept by a column; benchmarks: they are compared with benchmark text; filters: columns of scores;
+    ratio: with scores of ratio mode.
     """
     columns = [
         Column("row", pa.int64(), "physical record number in the shard"),
@@ -90,6 +92,8 @@ def signal_columns(
     if benchmarks:
         columns += CONTAMINATION
     columns += filter_columns(filters, FILTER)
+    if ratio:
+        columns += [Column("ratio_logit", pa.float32(), "log of p(text) in the reference over the crawl, or null")]
     if features:
         columns += [
             # fixed-width binary, little-endian: a third of the cost of lists to read, in every pass of a mix
@@ -108,9 +112,10 @@ def signal_schema(
     keep: bool = False,
     benchmarks: bool = False,
     filters: tuple[str, ...] = (),
+    ratio: bool = False,
 ) -> pa.Schema:
     """Arrow schema of a signals file; arguments as `signal_columns`."""
-    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters)
+    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters, ratio)
     return pa.schema([(c.name, c.type) for c in columns])
 
 

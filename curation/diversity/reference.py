@@ -29,6 +29,7 @@ VERSION = "reference-1"
 _CENTROID_SAMPLE = 4096
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: equal profiles are equal bytes
 _ANCHORS = "anchors/"
+_RATIO = "ratio/"
 _MOST_BYTES = 1 << 30
 
 
@@ -84,6 +85,7 @@ class Profile(NamedTuple):
     model: str  # hash of the detector that scored the anchors
     licences: tuple[str, ...]
     signals_version: str
+    ratio: dict[str, np.ndarray]  # sample of documents for ratio mode, as the detector keeps it; may be empty
 
 
 def half_b(ids: pa.Array) -> np.ndarray:
@@ -192,6 +194,7 @@ def build(
     ruler: str = "",
     model: str = "",
     licences: tuple[str, ...] = (),
+    ratio: Mapping[str, np.ndarray] | None = None,
 ) -> Profile:
     """The profile of both passes. Raises ProfileError when a half has no documents in the language."""
     if int(second.cell_documents.sum()) == 0 or int(first.standard.counts.max()) == 0:
@@ -221,6 +224,7 @@ def build(
         model=model,
         licences=tuple(licences),
         signals_version=schema.SIGNALS_VERSION,
+        ratio=dict(ratio or {}),
     )
 
 
@@ -231,6 +235,7 @@ def save(profile: Profile) -> bytes:
         "sd": profile.standard.sd,
         **{name: getattr(profile, name) for name in _ARRAYS},
         **{_ANCHORS + key: value for key, value in profile.anchors.items()},
+        **{_RATIO + key: value for key, value in profile.ratio.items()},
     }
     header = {"version": VERSION, **{name: getattr(profile, name) for name in _HEADER}, "arrays": sorted(arrays)}
     buffer = io.BytesIO()
@@ -297,6 +302,7 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     return Profile(
         standard=features.Standard(arrays["mean"], arrays["sd"]),
         anchors={key.removeprefix(_ANCHORS): value for key, value in arrays.items() if key.startswith(_ANCHORS)},
+        ratio={key.removeprefix(_RATIO): value for key, value in arrays.items() if key.startswith(_RATIO)},
         statistics=statistics,
         **{key: arrays[key] for key in _ARRAYS},
         **values,

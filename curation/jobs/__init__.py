@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from curation import io, progress
 from curation.config import Config, ConfigError
-from curation.jobs import annotate, duplicates, lines, resolve, select, stages, summarise, weigh
+from curation.jobs import annotate, duplicates, lines, ratio, resolve, select, stages, summarise, weigh
 from curation.jobs.prepare import configure, prepare
 from curation.jobs.profile import build_reference
 from curation.plan import Job, Step
@@ -19,7 +19,7 @@ __all__ = ["build_reference", "configure", "curate", "prepare", "rewrite_report"
 def steps(job: Job) -> list[Step]:
     """The four phases as steps; a phase whose results stand from an earlier run has little to do."""
     resolved = [*resolve.steps(job), *duplicates.steps(job), *lines.steps(job)]
-    return [*annotate.steps(), *resolved, *weigh.steps(job), *select.steps(job)]
+    return [*ratio.steps(job), *annotate.steps(), *resolved, *weigh.steps(job), *select.steps(job)]
 
 
 def curate(

@@ -10,7 +10,7 @@ from curation import diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
 from curation.config import Config
 from curation.dedup import column_of
-from curation.jobs import benchmarks, earlier_outputs, filters, lines, stages
+from curation.jobs import benchmarks, earlier_outputs, filters, lines, ratio, stages
 from curation.plan import Context, Job, Progress, Shard, Step
 
 
@@ -66,7 +66,7 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     cut = lines.wanted(config) is None or io.exists(lines.units_path(job, shard))
     if found is not None and found["key"] == key and measured and cut:
         return found
-    wanted = settings(config)
+    wanted = replace(settings(config), ratio=ratio.load(job))
     input_schema = io.final_schema(shard, text=config.columns.text)
     if wanted.id is None and "id" in input_schema.names:
         wanted = replace(wanted, id="id")

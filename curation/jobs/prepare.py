@@ -8,8 +8,9 @@ import xxhash
 from curation import __version__, diversity, io, schema, synthetic
 from curation.config import Config, ConfigError, load, nearest, overlay
 from curation.dedup import column_of
-from curation.jobs import benchmarks, checks, earlier_outputs, filters, stages
+from curation.jobs import benchmarks, checks, earlier_outputs, filters, ratio, stages
 from curation.plan import Job
+from curation.synthetic.ratio import RATIO_VERSION
 from curation.text import TOKENISER
 from curation.text.gate import GATE_VERSION
 
@@ -72,6 +73,7 @@ def prepare(config: Config) -> Job:
     io.check_columns(shards, config.columns)
     earlier_outputs.check(config.output, shards)
     filters.check_columns(config, shards)
+    ratio.check(config, shards)
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
         unknown = sorted(set(named) - sources)
@@ -126,6 +128,10 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
     benchmarked = config.decontaminate.paths
     model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
     ruler = diversity.load_ruler().version
+    inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before)] for s in shards]
+    profile = io.checksum(config.reference) if config.reference else None
+    # a ratio is fitted to all of the inputs and the reference, so every score changes with any of them
+    fitted = {"ratio": [RATIO_VERSION, profile, inputs]} if ratio.wanted(config) else {}
     annotate = _hash(
         version=schema.SIGNALS_VERSION,
         tokeniser=TOKENISER,
@@ -141,9 +147,8 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         features=config.signals.features,
         measure=config.measure.enabled,
         ruler=ruler,
+        **fitted,
     )
-    inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before)] for s in shards]
-    profile = io.checksum(config.reference) if config.reference else None
     excluded = io.checksum(config.exclude_ids) if config.exclude_ids else None
     resolve = _hash(
         annotate=annotate,

@@ -7,7 +7,7 @@ from typing import Any
 from curation import diversity, io, progress, synthetic
 from curation.config import Config, ConfigError
 from curation.diversity import reference
-from curation.jobs import annotate, resolve, stages
+from curation.jobs import annotate, ratio, resolve, stages
 from curation.jobs.prepare import prepare
 from curation.local import execute
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -49,6 +49,7 @@ def _steps(licences: list[str], output: str) -> list[Step]:
             ruler=diversity.load_ruler().version,
             model=synthetic.load_model(job.config.detect.model).version if job.config.detect.enabled else "",
             licences=tuple(licences),
+            ratio=context["ratio sample"],
         )
         with io.atomic(output) as file:
             file.write(reference.save(profile))
@@ -57,6 +58,7 @@ def _steps(licences: list[str], output: str) -> list[Step]:
         *annotate.steps(),
         Step("statistics", "profile", work=_state, merge=diversity.merge, finish=_merged),
         Step("anchors", "profile", work=resolve.anchors, merge=synthetic.merge, finish=_merged),
+        *ratio.sampling(),
         Step("standard", "profile", work=_first, merge=reference.first_merge, finish=_frame),
         Step("targets", "profile", work=_second, merge=reference.second_merge, finish=write),
     ]

@@ -26,6 +26,7 @@ from curation.plan import Context, Job, Progress, Shard, Step
 SUMMARY = "decisions/weights.json"
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FEATURES = ["core", "words", "bins"]
+_NEEDED = {"balance": _FEATURES, "ratio": ["ratio_logit"]}
 
 
 def steps(job: Job) -> list[Step]:
@@ -42,7 +43,7 @@ def steps(job: Job) -> list[Step]:
         passes = job.config.mix.passes
     else:
         found += [Step("solve", "weigh", finish=_start)]
-        capped = how in ("soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
+        capped = how in ("ratio", "soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
         passes = _CAP_PASSES if capped else 1
     for number in range(1, passes):
         found.append(Step(f"pass {number}", "weigh", work=_sums, merge=balance.merge, finish=_newton))
@@ -96,6 +97,7 @@ def _base(job: Job, item: Documents, context: Context) -> Base:
         multipliers=mix.multipliers,
         rehydration=mix.rehydration,
         shared=_shared(job),
+        ratio=item.signals.column("ratio_logit") if mode(job) == "ratio" else None,
     )
 
 
@@ -151,7 +153,7 @@ def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np
 def balanced(job: Job, shard: Shard, context: Context, columns: Sequence[str] = ()) -> Iterator[weights.Item]:
     """The documents of a shard in batches, with base measure, coverage and features; none of these in other modes."""
     how = mode(job)
-    for item in documents(job, shard, context, [*(_FEATURES if how == "balance" else ()), *columns]):
+    for item in documents(job, shard, context, [*_NEEDED.get(how, ()), *columns]):
         base = _base(job, item, context)
         if how != "balance":
             n = len(base.q)

@@ -163,3 +163,61 @@ def score_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, check, sc
             begin = start + (stop - start - WINDOW) // 2
         logit[d] = np.float32(sum_all / windows * scales[0] + scales[1])
         logit_check[d] = np.float32(sum_check / windows * scales[2] + scales[3])
+
+
+@njit(nogil=True, cache=True)
+def ratio_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, scales, model, least, score):
+    """Score each document with one of two models, read through the windows of `score_kernel`.
+
+    weights int8[2, BUCKETS]; scales float64[2]; model uint8[docs]: which of the two scores a document; the other
+    arguments as in `score_kernel`. Filled: score float32[docs], NaN below `least` words.
+    """
+    seen = np.zeros(_SLOTS, np.uint16)
+    turn = np.int64(0)
+    for d in range(len(offsets) - 1):
+        start, stop = offsets[d], offsets[d + 1]
+        words = 0
+        for t in range(start, stop):
+            words += kinds[t] & WORD
+            if words >= least:
+                break
+        if words < least or words == 0:
+            score[d] = np.nan
+            continue
+        windows = 2 if stop - start > 2 * WINDOW else 1
+        begin = start
+        mean = 0.0
+        chosen = weights[model[d]]
+        for _ in range(windows):
+            turn = _next_turn(turn, seen)
+            total = np.int64(0)
+            count = np.int64(0)
+            last = START
+            first, second = START, START
+            for t in range(begin, min(begin + WINDOW, stop)):
+                current = term(hashes[t], kinds[t], lengths[t])
+                third = blanked(current, kinds[t], lengths[t], vocabulary)
+                for bucket in (single_bucket(current), pair_bucket(last, current), frame_bucket(first, second, third)):
+                    fresh = _unseen(bucket, seen, turn)
+                    total += np.int64(chosen[bucket]) * fresh
+                    count += fresh
+                last = current
+                first, second = second, third
+            mean += total / np.sqrt(count) / windows
+            begin = start + (stop - start - WINDOW) // 2
+        score[d] = np.float32(mean * scales[model[d]])
+
+
+@njit(nogil=True, cache=True)
+def log_ratio_kernel(score, model, links, largest, out):
+    """What scores of two models stand for: -log(1 - a + a exp(-(slope * score + intercept))).
+
+    score float32[docs], NaN stays; model uint8[docs]; links float64[2, 3]: a, slope and intercept of each model; scores
+    and margins are clipped to `largest`. Filled: out float32[docs], which may be `score`. Scalar functions, so that a
+    value does not depend on its place in the array.
+    """
+    for d in range(len(score)):
+        link = links[model[d]]
+        margin = link[1] * min(max(np.float64(score[d]), -largest), largest) + link[2]
+        against = (1.0 - link[0]) + link[0] * np.exp(-min(max(margin, -largest), largest))
+        out[d] = np.float32(np.nan) if np.isnan(score[d]) else np.float32(-np.log(against))

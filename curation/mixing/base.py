@@ -7,6 +7,7 @@ verdict has human factor 1. The mean inside each stratum keeps a detector that d
 from emptying it.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -61,12 +62,14 @@ def base_measure(
     multipliers: Mapping[str, float] | None = None,
     rehydration: Mapping[int, float] | None = None,
     shared: bool = False,
+    ratio: pa.Array | None = None,
 ) -> Base:
     """The base measure of a batch.
 
     p as in `human_sums`; cluster_size int64[docs], 0 for documents that are not kept; sums over all documents.
     rehydration: the factor of a cluster by least size, in place of size ^ gamma (Penedo et al. 2025, FineWeb2: upsample
     by how often a text was found). shared: all members of a cluster are kept, and share its factor: size ^ (gamma - 1).
+    ratio: log p_reference / p_crawl of the documents, whose exponential multiplies q (1 where it is null).
     """
     raw, judged = _raw(p, kappa)
     codes, names = _strata(signals)
@@ -82,6 +85,9 @@ def base_measure(
         sources = signals.column("source").to_pylist()
         plain *= np.array([float(multipliers.get(source or "", 1.0)) for source in sources])
     plain = np.clip(plain, 0.0, LARGEST)
+    if ratio is not None:
+        # scalar exponentials: the same value wherever a document stands in a batch
+        factor = factor * np.array([math.exp(v) for v in ratio.fill_null(0.0).to_pylist()])
     return Base(np.clip(plain * factor, 0.0, LARGEST), plain)
 
 

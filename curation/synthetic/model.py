@@ -1,9 +1,5 @@
 """The synthetic-text model: its file, and the score of each document of a batch."""
 
-import hashlib
-import io
-import json
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from curation.kernels.score import BITS, BUCKETS, WORD_BITS, score_kernel
+from curation.synthetic.packed import digest, pack, unpack
 from curation.text.tokens import TOKENISER, Tokens
 
 #: changes whenever the features or the layout of the file change
@@ -64,14 +61,11 @@ def load_model(path: str | Path = "shipped") -> Model:
 @lru_cache(maxsize=4)
 def _load(path: str, size: int, modified: int) -> Model:
     try:
-        raw = Path(path).read_bytes()
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            header = json.loads(archive.read("header.json"))
-            arrays = {name: _array(archive.read(f"{name}.npy")) for name in _ARRAYS}
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
-        raise ValueError(f"the detector model {path} is damaged ({error}); {_WAY_OUT}") from None
-    except Exception as error:  # zlib.error has no common base with the others
-        raise ValueError(f"the detector model {path} cannot be read ({error}); {_WAY_OUT}") from None
+        header, arrays = unpack(Path(path).read_bytes(), tuple(_ARRAYS))
+    except OSError as error:
+        raise ValueError(f"cannot read the detector model {path}: {error.strerror}; {_WAY_OUT}") from None
+    except ValueError as error:
+        raise ValueError(f"the detector model {path} is {error}; {_WAY_OUT}") from None
     if not isinstance(header, dict) or any(key not in header for key in _KEYS):
         raise ValueError(f"the detector model {path} has no complete header; {_WAY_OUT}")
     for key, here in (("version", MODEL_VERSION), ("tokeniser", TOKENISER), ("bits", BITS)):
@@ -80,14 +74,14 @@ def _load(path: str, size: int, modified: int) -> Model:
     for name, (dtype, shape) in _ARRAYS.items():
         if arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise ValueError(f"the detector model {path}: {name} is not {np.dtype(dtype)}{list(shape)}; {_WAY_OUT}")
-    digest = _digest(header, arrays)
-    if header.get("sha256") != digest:
+    checksum = digest(header, arrays)
+    if header.get("sha256") != checksum:
         raise ValueError(f"the detector model {path} does not match its checksum; {_WAY_OUT}")
     scales = np.array(header["scales"], np.float64)
     if scales.shape != (4,) or not np.isfinite(scales).all():
         raise ValueError(f"the detector model {path}: scales must be 4 finite numbers; {_WAY_OUT}")
     calibration, training = header["calibration"], header["training"]
-    return Model(**arrays, scales=scales, calibration=calibration, training=training, version=digest)
+    return Model(**arrays, scales=scales, calibration=calibration, training=training, version=checksum)
 
 
 def save_model(path: str | Path, model: Model) -> Model:
@@ -104,17 +98,10 @@ def save_model(path: str | Path, model: Model) -> Model:
         "calibration": model.calibration,
         "training": model.training,
     }
-    header["sha256"] = _digest(header, arrays)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        _store(archive, "header.json", _canonical(header))
-        for name, array in arrays.items():
-            part = io.BytesIO()
-            np.save(part, array, allow_pickle=False)
-            _store(archive, f"{name}.npy", part.getvalue())
+    data, checksum = pack(header, arrays)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(buffer.getvalue())
-    return model._replace(version=header["sha256"])
+    Path(path).write_bytes(data)
+    return model._replace(version=checksum)
 
 
 def score(tokens: Tokens, model: Model, min_words: int = MIN_WORDS) -> tuple[np.ndarray, np.ndarray]:
@@ -129,25 +116,3 @@ def score(tokens: Tokens, model: Model, min_words: int = MIN_WORDS) -> tuple[np.
     arrays = model.vocabulary, model.weights, model.check, model.scales
     score_kernel(*tokens, *arrays, max(1, min_words), logit, check)
     return logit, check
-
-
-def _canonical(header: dict[str, Any]) -> bytes:
-    return json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
-
-
-def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(_canonical({k: v for k, v in header.items() if k != "sha256"}))
-    for name in sorted(arrays):
-        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
-
-
-def _array(raw: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(raw), allow_pickle=False)
-
-
-def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    # a fixed date, so that equal models are equal files
-    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(entry, data)
