@@ -126,6 +126,40 @@ def lookup(keys, values, h):
     return np.int64(0)
 
 
+MARKER_SLOTS = 8192
+
+
+@njit(nogil=True, cache=True)
+def pack_markers(keys, values):
+    """The lexicon as uint64[MARKER_SLOTS], open-addressed: 48 bits of a hash above the 16 of its value; 0 is free.
+
+    One load tells whether a token has an entry. Keys that agree in 48 bits would be one; a lexicon has a thousand.
+    """
+    packed = np.zeros(MARKER_SLOTS, np.uint64)
+    mask = np.uint64(MARKER_SLOTS - 1)
+    for j in range(len(keys)):
+        if values[j]:
+            i = keys[j] & mask
+            while packed[i]:
+                i = (i + np.uint64(1)) & mask
+            packed[i] = (keys[j] & ~np.uint64(65535)) | np.uint64(values[j])
+    return packed
+
+
+@njit(inline="always")
+def marker(packed, h):
+    """What the lexicon says of the token h, 0 where it says nothing."""
+    mask = np.uint64(MARKER_SLOTS - 1)
+    i = h & mask
+    cell = packed[i]
+    while cell != 0:
+        if (cell ^ h) < 65536:
+            return np.int64(cell & np.uint64(65535))
+        i = (i + np.uint64(1)) & mask
+        cell = packed[i]
+    return np.int64(0)
+
+
 @njit(inline="always")
 def phrase_class(keys, values, p3, p2, p1, h):
     """Class of the phrase of two, three or four tokens that ends at h, or 0; p1 stands just before h."""
@@ -197,6 +231,7 @@ def features_kernel(
     unigram_mask = np.uint64(len(unigram) - 1)
     bigram_mask = np.uint64(len(bigram) - 1)
     zero = np.uint64(0)
+    packed = pack_markers(keys, values)
     for d in range(len(offsets) - 1):
         counts[:] = 0
         start = offsets[d]
@@ -213,7 +248,7 @@ def features_kernel(
             if t > start:
                 g = pair_hash(p1, h)
                 bins[d, g >> TOP_BYTE] += np.uint16(1)
-            entry = lookup(keys, values, h)
+            entry = marker(packed, h)
             code = (entry >> CLASS_SHIFT) & CLASS_MASK
             if kind & LINE:
                 counts[_LINES] += 1

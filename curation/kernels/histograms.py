@@ -16,7 +16,8 @@ from curation.kernels.features import (
     NO_CLASS,
     STEP,
     ends_sentence,
-    lookup,
+    marker,
+    pack_markers,
     pair_hash,
 )
 from curation.kernels.hashing import mix64
@@ -43,42 +44,44 @@ def _below(h, level):
 
 
 @njit(nogil=True, cache=True)
-def _thin(keys, counts, documents, last, level):
+def _thin(table, level):
     """Leave only keys of the sample of `level` in an open-addressed table; returns how many there are."""
     n = 0
-    kept_keys, kept = np.empty(len(keys), np.uint64), np.empty((len(keys), 3), np.int64)
-    for i in range(len(keys)):
-        if counts[i] and _below(keys[i], level):
-            kept_keys[n] = keys[i]
-            kept[n, 0], kept[n, 1], kept[n, 2] = counts[i], documents[i], last[i]
+    kept = np.empty(table.shape, np.uint64)
+    for i in range(len(table)):
+        if table[i, 1] and _below(table[i, 0], level):
+            kept[n] = table[i]
             n += 1
-    counts[:] = 0
-    mask = np.uint64(len(keys) - 1)
+    table[:] = 0
+    mask = np.uint64(len(table) - 1)
     for j in range(n):
-        i = kept_keys[j] & mask
-        while counts[i]:
+        i = kept[j, 0] & mask
+        while table[i, 1]:
             i = (i + np.uint64(1)) & mask
-        keys[i] = kept_keys[j]
-        counts[i], documents[i], last[i] = kept[j, 0], kept[j, 1], kept[j, 2]
+        table[i] = kept[j]
     return n
 
 
 @njit(inline="always")
-def _count(keys, counts, documents, last, h, d):
-    """Count an occurrence of h in document d; returns 1 for a key that was not there."""
-    mask = np.uint64(len(keys) - 1)
+def _count(table, h, d):
+    """Count an occurrence of h in document d; returns 1 for a key that was not there.
+
+    table uint64[SLOTS, 4], open-addressed: key, occurrences, documents, last document + 1; one row is half a cache line.
+    """
+    mask = np.uint64(len(table) - 1)
+    document = np.uint64(d + 1)
     i = h & mask
-    while counts[i]:
-        if keys[i] == h:
-            counts[i] += 1
-            if last[i] != d:
-                documents[i] += 1
-                last[i] = d
+    while table[i, 1]:
+        if table[i, 0] == h:
+            table[i, 1] += np.uint64(1)
+            if table[i, 3] != document:
+                table[i, 2] += np.uint64(1)
+                table[i, 3] = document
             return 0
         i = (i + np.uint64(1)) & mask
-    keys[i] = h
-    counts[i] = documents[i] = 1
-    last[i] = d
+    table[i, 0] = h
+    table[i, 1] = table[i, 2] = np.uint64(1)
+    table[i, 3] = document
     return 1
 
 
@@ -93,25 +96,31 @@ def count_kernel(
     counts, documents, last int64[3, SLOTS] are the samples, zero on entry; levels int64[3] rises whenever a
     sample would hold more than SAMPLE keys. Returns (words, tokens).
     """
+    # A document is read once, which gives its words and the cells that they count in; the cells are then counted in
+    # loops without branches, so that the processor waits for many of them at a time.
+    packed = pack_markers(marker_keys, marker_values)
+    longest = 0
+    for d in range(len(offsets) - 1):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    word, pair, mention = np.empty(longest, np.uint64), np.empty(longest, np.uint32), np.empty(longest, np.uint32)
+    signed = polarity.reshape(polarity.size)
+    tables = np.zeros((SAMPLES, SLOTS, 4), np.uint64)
     filled = np.zeros(SAMPLES, np.int64)
-    ring = np.zeros(8, np.uint64)
     low20, low17 = np.uint64((1 << 20) - 1), np.uint64((1 << 17) - 1)
-    zero = np.uint64(0)
     words = tokens = 0
     for d in range(len(offsets) - 1):
         if skip[d]:
             continue
         start, end = offsets[d], offsets[d + 1]
         tokens += end - start
-        seen = 0
-        run4 = run8 = zero
+        n_words = n_pairs = n_mentions = 0
         sentence, ended = 0, False
-        first = previous = zero
+        first = previous = np.uint64(0)
         adjacent = False
         negated = start - NEGATION_REACH - 1
         for t in range(start, end):
             h, kind = hashes[t], np.int64(kinds[t])
-            entry = lookup(marker_keys, marker_values, h)
+            entry = marker(packed, h)
             code = (entry >> CLASS_SHIFT) & CLASS_MASK
             if ended and kind & (UPPER | LINE | CHAR):
                 sentence, ended = 0, False
@@ -122,10 +131,10 @@ def count_kernel(
                     negated = start - NEGATION_REACH - 1
                 continue
             ended = False
-            words += 1
-            unigram[h & low20] += np.uint32(1)
-            if adjacent:
-                bigram[pair_hash(previous, h) & low20] += np.uint32(1)
+            word[n_words] = h
+            n_words += 1
+            pair[n_pairs] = np.uint32(pair_hash(previous, h) & low20)
+            n_pairs += adjacent
             if sentence == 0:
                 first = h
             elif sentence == 1:
@@ -134,38 +143,65 @@ def count_kernel(
             previous, adjacent = h, True
             if code == NEGATION:
                 negated = t
-            elif (
-                code == NO_CLASS
-                and not entry & COMMON
-                and not kind & (NUMBER | CHAR)
-                and lengths[t] >= CONTENT_LENGTH
-            ):
-                sign = 1 if t - negated <= NEGATION_REACH else 0
-                polarity[(h >> np.uint64(20)) & low17, sign] += np.uint32(1)
-            if _below(h, levels[0]):
-                filled[0] += _count(keys[0], counts[0], documents[0], last[0], h, d)
-            # runs of 4 and 8 words are polynomials in the word hashes, rolled on by one word
-            run8 = run8 * STEP + h
-            run4 = run4 * STEP + h
-            if seen >= 8:
-                run8 -= ring[seen & 7] * _STEP8
-            if seen >= 4:
-                run4 -= ring[(seen - 4) & 7] * _STEP4
-            ring[seen & 7] = h
-            seen += 1
-            if seen >= 4:
-                g = mix64(run4)
-                if _below(g, levels[1]):
-                    filled[1] += _count(keys[1], counts[1], documents[1], last[1], g, d)
-            if seen >= 8:
-                g = mix64(run8)
-                if _below(g, levels[2]):
-                    filled[2] += _count(keys[2], counts[2], documents[2], last[2], g, d)
-            for s in range(SAMPLES):
-                while filled[s] > SAMPLE:
-                    levels[s] += 1
-                    filled[s] = _thin(keys[s], counts[s], documents[s], last[s], levels[s])
+            content = (
+                (code == NO_CLASS)
+                & (entry & COMMON == 0)
+                & (kind & (NUMBER | CHAR) == 0)
+                & (lengths[t] >= CONTENT_LENGTH)
+            )
+            sign = np.uint64(t - negated <= NEGATION_REACH)
+            mention[n_mentions] = np.uint32(((h >> np.uint64(20)) & low17) << np.uint64(1) | sign)
+            n_mentions += content
+        words += n_words
+        for i in range(n_words):
+            unigram[word[i] & low20] += np.uint32(1)
+        for i in range(n_pairs):
+            bigram[pair[i]] += np.uint32(1)
+        for i in range(n_mentions):
+            signed[mention[i]] += np.uint32(1)
+        _sample(word, n_words, d, tables, filled, levels)
+    for s in range(SAMPLES):
+        for i in range(SLOTS):
+            if tables[s, i, 1]:
+                keys[s, i] = tables[s, i, 0]
+                counts[s, i], documents[s, i] = np.int64(tables[s, i, 1]), np.int64(tables[s, i, 2])
+                last[s, i] = np.int64(tables[s, i, 3]) - 1
     return words, tokens
+
+
+@njit(nogil=True, cache=True)
+def _sample(word, n, d, tables, filled, levels):
+    """Count those of the n words of document d, and of its runs of 4 and 8 words, that belong to the samples."""
+    table = tables[0]
+    for i in range(n):
+        if _below(word[i], levels[0]):
+            filled[0] += _count(table, word[i], d)
+            while filled[0] > SAMPLE:
+                levels[0] += 1
+                filled[0] = _thin(table, levels[0])
+    # runs are polynomials in the word hashes, rolled on by one word
+    run4 = run8 = np.uint64(0)
+    for i in range(n):
+        run4 = run4 * STEP + word[i]
+        run8 = run8 * STEP + word[i]
+        if i >= 4:
+            run4 -= word[i - 4] * _STEP4
+            if i >= 8:
+                run8 -= word[i - 8] * _STEP8
+        if i >= 3:
+            g = mix64(run4)
+            if _below(g, levels[1]):
+                filled[1] += _count(tables[1], g, d)
+                while filled[1] > SAMPLE:
+                    levels[1] += 1
+                    filled[1] = _thin(tables[1], levels[1])
+        if i >= 7:
+            g = mix64(run8)
+            if _below(g, levels[2]):
+                filled[2] += _count(tables[2], g, d)
+                while filled[2] > SAMPLE:
+                    levels[2] += 1
+                    filled[2] = _thin(tables[2], levels[2])
 
 
 @njit(nogil=True, cache=True)
