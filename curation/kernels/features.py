@@ -232,6 +232,7 @@ def features_kernel(
     bigram_mask = np.uint64(len(bigram) - 1)
     zero = np.uint64(0)
     packed = pack_markers(keys, values)
+    word, pair = np.empty(limit, np.uint64), np.empty(limit, np.uint64)
     for d in range(len(offsets) - 1):
         counts[:] = 0
         start = offsets[d]
@@ -241,12 +242,12 @@ def features_kernel(
         length_sum = length_squares = characters = character_squares = 0
         s1 = s2 = bigram_sum = novel = tail = functions = pairs = 0
         sentence, ended, window, distinct, hapax = 0, False, 0, 0, 0
+        n_words = long = short = capitalised = allcaps = numbers = spaceless = repeated = contractions = 0
         for t in range(start, end):
             h, kind = hashes[t], np.int64(kinds[t])
             bins[d, h >> TOP_BYTE] += np.uint16(1)
-            g = zero
+            g = pair_hash(p1, h)
             if t > start:
-                g = pair_hash(p1, h)
                 bins[d, g >> TOP_BYTE] += np.uint16(1)
             entry = marker(packed, h)
             code = (entry >> CLASS_SHIFT) & CLASS_MASK
@@ -266,44 +267,31 @@ def features_kernel(
                     counts[opener_column[code]] += 1
                 sentence += 1
                 ended = False
-                counts[_WORDS] += 1
                 length = np.int64(lengths[t])
+                n_words += 1
                 characters += length
                 character_squares += length * length
-                counts[_LONG] += length >= LONG_WORD
-                counts[_SHORT] += length <= SHORT_WORD
-                counts[_CAPITALISED] += (kind & UPPER) != 0
-                counts[_ALLCAPS] += (kind & ALLCAPS) != 0
-                counts[_NUMBERS] += (kind & NUMBER) != 0
-                counts[_SPACELESS] += (kind & CHAR) != 0
-                counts[_REPEATED] += h == previous_word
+                long += length >= LONG_WORD
+                short += length <= SHORT_WORD
+                capitalised += (kind & UPPER) != 0
+                allcaps += (kind & ALLCAPS) != 0
+                numbers += (kind & NUMBER) != 0
+                spaceless += (kind & CHAR) != 0
+                repeated += h == previous_word
                 previous_word = h
                 if entry != 0:
                     function = entry & FUNCTION_MASK
                     if function:
-                        words[d, function - 1] += np.uint16(1)
+                        words[d, np.uint64(function - 1)] += np.uint16(1)
                         functions += 1
                     counts[class_column[code]] += 1
-                    counts[_CONTRACTIONS] += (entry & CONTRACTION) != 0
-                u = np.int64(unigram[h & unigram_mask])
-                s1 += u
-                s2 += u * u
-                tail += u >= tail_from
-                if t > start:
-                    pairs += 1
-                    cell = np.int64(bigram[(g >> np.uint64(20)) & bigram_mask])
-                    if cell != 0 and (cell >> 8) == np.int64((g >> np.uint64(40)) & np.uint64(255)):
-                        bigram_sum += cell & 255
-                    else:
-                        novel += 1
-                        bigram_sum += min(u + UNSEEN_BIGRAM, 255)
-                else:
-                    bigram_sum += u
+                    contractions += (entry & CONTRACTION) != 0
+                word[n_words - 1], pair[n_words - 1] = h, g
                 if window < WINDOW:
                     window += 1
-                    i = np.int64((h >> np.uint64(32)) & np.uint64(1023))
+                    i = (h >> np.uint64(32)) & np.uint64(1023)
                     while stamp[i] == d and slots[i] != h:
-                        i = (i + 1) & 1023
+                        i = (i + np.uint64(1)) & np.uint64(1023)
                     if stamp[i] != d:
                         stamp[i], slots[i], seen[i] = d, h, 1
                         distinct += 1
@@ -328,7 +316,34 @@ def features_kernel(
             _close(counts, sentence)
             length_sum += sentence
             length_squares += sentence * sentence
-        counts[_TOKENS] = end - start
+        # in a loop of their own and without branches, so that the processor waits for many cells at a time
+        alone = n_words > 0 and (kinds[start] & WORD) != 0  # the first word stands after no token
+        for i in range(n_words):
+            u = np.int64(unigram[word[i] & unigram_mask])
+            s1 += u
+            s2 += u * u
+            tail += u >= tail_from
+            g = pair[i]
+            cell = np.int64(bigram[(g >> np.uint64(20)) & bigram_mask])
+            known = (cell != 0) & ((cell >> 8) == np.int64((g >> np.uint64(40)) & np.uint64(255)))
+            unseen = min(u + UNSEEN_BIGRAM, 255)
+            novel += 1 - known
+            bigram_sum += known * ((cell & 255) - unseen) + unseen
+        pairs = n_words
+        if alone:
+            pairs -= 1
+            g = pair[0]
+            u = np.int64(unigram[word[0] & unigram_mask])
+            cell = np.int64(bigram[(g >> np.uint64(20)) & bigram_mask])
+            if cell != 0 and (cell >> 8) == np.int64((g >> np.uint64(40)) & np.uint64(255)):
+                bigram_sum += u - (cell & 255)
+            else:
+                novel -= 1
+                bigram_sum += u - min(u + UNSEEN_BIGRAM, 255)
+        counts[_TOKENS], counts[_WORDS], counts[_NUMBERS] = end - start, n_words, numbers
+        counts[_LONG], counts[_SHORT], counts[_REPEATED] = long, short, repeated
+        counts[_CAPITALISED], counts[_ALLCAPS] = capitalised, allcaps
+        counts[_SPACELESS], counts[_CONTRACTIONS] = spaceless, contractions
         counts[_CHARACTERS] = characters >> 3
         counts[_CHARACTERS_SQUARED] = character_squares >> 6
         counts[_SQUARED] = length_squares >> 4

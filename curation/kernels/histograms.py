@@ -25,8 +25,8 @@ from curation.kernels.tokens import CHAR, LINE, NUMBER, UPPER, WORD
 
 NEGATION_REACH = 4  # tokens after a negator that it is taken to negate
 CONTENT_LENGTH = 3  # least code points of a word whose polarity is counted
-SAMPLE = 1 << 15  # most keys of a sample
-SLOTS = 1 << 16  # slots of the open-addressed table in which a batch is sampled
+SAMPLE = 1 << 14  # most keys of a sample
+SLOTS = 1 << 15  # slots of the open-addressed table in which a batch is sampled
 SAMPLES = 3  # words, runs of 4 words, runs of 8 words
 
 
