@@ -22,10 +22,11 @@ from curation.text.tokens import Tokens
 
 State = dict[str, np.ndarray]
 
-VERSION = "statistics-1"
+VERSION = "statistics-2"
 RESERVOIR = 2048  # documents
 EXCERPT = 1024  # bytes of each of them
 SEED = np.uint64(0x5DEECE66D1CE4E5B)
+_MOST_BYTES = 1 << 27
 TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions")
 GRAMS = ("word", "run4", "run8")
 
@@ -222,21 +223,25 @@ def excerpts(state: State) -> list[bytes]:
 
 def dump(state: State) -> bytes:
     """The state as compressed bytes; equal states give equal bytes."""
-    header = {n: [a.dtype.str, list(a.shape)] for n, a in ((n, state[n]) for n in OPERATIONS)}
+    # bytes of one significance stand together: small counts then compress to little more than their entropy, and
+    # most planes of high significance are zero and left out
+    header: dict[str, list[Any]] = {}
+    body = []
+    for name in sorted(OPERATIONS):
+        array = state[name]
+        planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize).T
+        present = [i for i, plane in enumerate(planes) if plane.any()]
+        header[name] = [array.dtype.str, list(array.shape), present]
+        body += [planes[i].tobytes() for i in present]
     head = json.dumps({"version": VERSION, "arrays": header}, sort_keys=True).encode()
-    # bytes of one significance stand together: small counts then compress to little more than their entropy
-    planes = (
-        np.ascontiguousarray(state[n].reshape(-1).view(np.uint8).reshape(-1, state[n].dtype.itemsize).T)
-        for n in sorted(OPERATIONS)
-    )
-    body = b"".join(plane.tobytes() for plane in planes)
-    return zstandard.ZstdCompressor(level=3).compress(len(head).to_bytes(4, "little") + head + body)
+    whole = len(head).to_bytes(4, "little") + head + b"".join(body)
+    return zstandard.ZstdCompressor(level=9).compress(whole)
 
 
 def load(data: bytes) -> State:
     """The state in bytes made by `dump`. Raises ValueError for bytes that are none, or of another version."""
     try:
-        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=1 << 27)
+        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES)
         size = int.from_bytes(raw[:4], "little")
         header: dict[str, Any] = json.loads(raw[4 : 4 + size])
         if header["version"] != VERSION or set(header["arrays"]) != set(OPERATIONS):
@@ -245,13 +250,17 @@ def load(data: bytes) -> State:
         for name in sorted(OPERATIONS):
             dtype, shape = np.dtype(header["arrays"][name][0]), tuple(header["arrays"][name][1])
             count = int(np.prod(shape, dtype=np.int64))
-            plane = np.frombuffer(raw, np.uint8, count * dtype.itemsize, at).reshape(dtype.itemsize, count)
-            state[name] = np.array(plane.T, order="C").reshape(-1).view(dtype).reshape(shape)
-            at += count * dtype.itemsize
+            if not 0 <= count * dtype.itemsize <= _MOST_BYTES:
+                raise ValueError(f"its array {name} has shape {shape}")
+            whole = np.zeros((count, dtype.itemsize), np.uint8)
+            for plane in header["arrays"][name][2]:
+                whole[:, plane] = np.frombuffer(raw, np.uint8, count, at)
+                at += count
+            state[name] = whole.reshape(-1).view(dtype).reshape(shape)
             expected = _EMPTY[name]
             fixed = 0 if OPERATIONS[name] in ("add", "saturate", "max") else 1
             if dtype != expected.dtype or shape[fixed:] != expected.shape[fixed:]:
                 raise ValueError(f"its array {name} is {dtype}{shape}")
-    except (zstandard.ZstdError, ValueError, KeyError, TypeError) as error:
+    except (zstandard.ZstdError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"these bytes are no state of statistics: {error}") from None
     return state
