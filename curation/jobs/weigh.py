@@ -20,7 +20,7 @@ from curation.mixing import balance, gate
 from curation.mixing import report as mix_report
 from curation.mixing.base import Base, base_measure, human_merge, human_sums
 from curation.mixing.features import FEATURES, design_matrix, scalars
-from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_of, wanted
+from curation.mixing.reservoir import key_limit, reservoir_empty, reservoir_merge, reservoir_of, wanted
 from curation.plan import Context, Job, Progress, Shard, Step
 
 SUMMARY = "decisions/weights.json"
@@ -46,7 +46,8 @@ def steps(job: Job) -> list[Step]:
         capped = how in ("ratio", "soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
         passes = _CAP_PASSES if capped else 1
     for number in range(1, passes):
-        found.append(Step(f"pass {number}", "weigh", work=_sums, merge=balance.merge, finish=_newton))
+        work = _sums if balance.wants_curvature(number) else _first_sums
+        found.append(Step(f"pass {number}", "weigh", work=work, merge=balance.merge, finish=_newton))
     # the last pass writes the weights and measures them: what it finds wrong is reported, not mended
     found.append(Step("weights", "weigh", work=_weights, merge=weights.merge, finish=_weighed))
     return [*found, *budget.steps(job), Step("weigh", "weigh", finish=_finish)]
@@ -139,7 +140,8 @@ def _coverage(job: Job, merged: Any, context: Context) -> Any:
         merged = gate.cell_sums(np.zeros(0, np.int64), none, none, gate.cell_count(profile.centroids))
     cover = gate.coverage(merged, profile.cell_documents, job.config.mix.gate)
     targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
-    return {"cover": cover, "targets": targets, "errors": errors}
+    inside = int(merged.documents[cover.covered].sum())
+    return {"cover": cover, "targets": targets, "errors": errors, "documents": inside}
 
 
 def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np.ndarray, np.ndarray]:
@@ -165,14 +167,15 @@ def balanced(job: Job, shard: Shard, context: Context, columns: Sequence[str] = 
 
 def _sample(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
     size, profile = job.config.mix.reservoir, _profile(job)
+    limit = key_limit(size, context["coverage"]["documents"])
     sample, pending = reservoir_empty(FEATURES), []
     for item in documents(job, shard, context, _FEATURES):
         _, q = _inside(job, item, _base(job, item, context), context)
-        rows, keys = wanted(sample, item.signals.column("id"), q, seed=job.config.run.seed, size=size)
+        rows, keys = wanted(sample, item.signals.column("id"), q, seed=job.config.run.seed, size=size, limit=limit)
         if not len(rows):
             continue
         pending.append(reservoir_of(keys, design_matrix(item.signals.take(pa.array(rows)), profile.standard), q[rows]))
-        if sum(len(part.keys) for part in pending) >= size // 2:  # merging copies the whole sample
+        if sum(len(part.keys) for part in pending) >= size:  # merging copies the whole sample
             sample, pending = reservoir_merge(sample, *pending, size=size), []
     return reservoir_merge(sample, *pending, size=size)
 
@@ -187,17 +190,18 @@ class _Merge:
         return reservoir_merge(a, b, size=self.size)
 
 
-def _solve(job: Job, merged: Any, context: Context) -> balance.Solution:
+def _solve(job: Job, merged: Any, context: Context) -> balance.Point:
     mix, found = job.config.mix, context["coverage"]
     sample = merged if merged is not None else reservoir_empty(FEATURES)
-    return balance.solve_reservoir(sample, found["targets"], found["errors"], cap=mix.cap, slack=mix.slack)
+    solution = balance.solve_reservoir(sample, found["targets"], found["errors"], cap=mix.cap, slack=mix.slack)
+    return balance.Point(solution)
 
 
-def _start(job: Job, _: Any, context: Context) -> balance.Solution:
-    return balance.start(0, job.config.mix.cap, 0.0)
+def _start(job: Job, _: Any, context: Context) -> balance.Point:
+    return balance.Point(balance.start(0, job.config.mix.cap, 0.0))
 
 
-def _solution(context: Context) -> balance.Solution:
+def _point(context: Context) -> balance.Point:
     last = max((int(name[5:]) for name in context if name.startswith("pass ")), default=0)
     return context[f"pass {last}"] if last else context["solve"]
 
@@ -208,32 +212,35 @@ def _goal(context: Context) -> tuple[np.ndarray, np.ndarray]:
     return (found["targets"], found["errors"]) if found else (np.zeros(0), np.zeros(0))
 
 
-def _sums(job: Job, shard: Shard, context: Context, progress: Progress) -> balance.Sums:
-    solution = _solution(context)
-    sums = balance.empty_sums(len(solution.b))
+def _sums(job: Job, shard: Shard, context: Context, progress: Progress, second: bool = True) -> balance.Sums:
+    solution = _point(context).solution
+    sums = balance.empty_sums(len(solution.b), second)
     for item in balanced(job, shard, context):
-        sums = balance.merge(sums, balance.pass_sums(item.matrix, item.q, solution))
+        sums = balance.merge(sums, balance.pass_sums(item.matrix, item.q, solution, second))
     return sums
 
 
-def _newton(job: Job, merged: Any, context: Context) -> balance.Solution:
+def _first_sums(job: Job, shard: Shard, context: Context, progress: Progress) -> balance.Sums:
+    return _sums(job, shard, context, progress, second=False)
+
+
+def _newton(job: Job, merged: Any, context: Context) -> balance.Point:
     """A step of the dual from the exact sums of a pass."""
-    solution = _solution(context)
-    sums = merged if merged is not None else balance.empty_sums(len(solution.b))
-    return balance.newton_step(sums, *_goal(context), solution)
+    point = _point(context)
+    return balance.newton_step(merged, *_goal(context), point) if merged is not None else point
 
 
 def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> weights.Totals:
     """Write the weights of a shard's documents and add up what the report says of them."""
     found = context.get("coverage")
     return weights.write(
-        job, shard, context, balanced(job, shard, context, ["style"] if found else []), _solution(context),
+        job, shard, context, balanced(job, shard, context, ["style"] if found else []), _point(context).solution,
         found["cover"] if found else None, _profile(job).standard if found else None,
     )  # fmt: skip
 
 
 def _weighed(job: Job, merged: weights.Totals | None, context: Context) -> weights.Weighed:
-    solution = _solution(context)
+    solution = _point(context).solution
     totals = merged if merged is not None else weights.nothing(len(solution.b))
     cover = (context.get("coverage") or {}).get("cover")
     found = weights.finish(totals, *_goal(context), solution, cover)

@@ -21,6 +21,7 @@ BLOCK = 1000  # rows whose sum of products stays below 2^53
 VALUE = 32  # fractional bits of the dual value
 FLAT = 1e-5  # curvature below which a feature is constant in the data
 _LOW = np.int64(0xFFFFFFFF)
+_FIRST_BLOCK = 8192  # rows whose sum of one feature each stays below 2^53 by far
 _FLUSH = 512  # blocks below 2^53 that an int64 can hold together
 
 
@@ -111,8 +112,8 @@ def to_float(pair, bits):
 def first_moments(matrix, units):
     """int64[2, d] limbs, in 2^-10, of the sums of units * feature over float64[n, d] rows."""
     total = np.zeros((2, matrix.shape[1]), np.int64)
-    for start in range(0, len(matrix), BLOCK):
-        block = units[start : start + BLOCK] @ matrix[start : start + BLOCK]
+    for start in range(0, len(matrix), _FIRST_BLOCK):
+        block = units[start : start + _FIRST_BLOCK] @ matrix[start : start + _FIRST_BLOCK]
         total += limbs(np.ldexp(block, GRID).astype(np.int64))
     return carry(total)
 

@@ -9,10 +9,10 @@ which the mean of every feature is within `slack` standard errors of the referen
 The dual is convex in (offset, b): mean potential - offset - b . t + slack * sum se_j |b_j|. A Newton step needs only
 sums over documents, so a host makes a step from one reduction:
 
-    solution = solve_reservoir(reservoir, targets, errors, ...)
-    for _ in range(passes - 1):
-        sums = merge of pass_sums(matrix, q, solution) over all batches
-        solution = newton_step(sums, targets, errors, solution)
+    point = Point(solve_reservoir(reservoir, targets, errors, ...))
+    for number in range(1, passes):
+        sums = merge of pass_sums(matrix, q, point.solution, second=wants_curvature(number)) over all batches
+        point = newton_step(sums, targets, errors, point)
     sums = merge of pass_sums(matrix, q, solution, second=False)
     solution = finish(sums, targets, errors, solution)
     weights(matrix, q, solution)
@@ -34,6 +34,8 @@ SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is call
 FEWEST = 50  # documents below which nothing is balanced
 _RIDGE = 1e-6
 _TOLERANCE = 1e-7  # decrease of the dual that is noise of the rounded weights
+_SAMPLED = 1e-4  # decrease that is noise of a sample: d / 2n of it is, and exact passes follow
+_NEAR = 0.02  # decrease below which the curvature hardly changes
 _WEIGHT_BITS = 20
 _FIRST_ROWS = 4096
 
@@ -69,6 +71,19 @@ class Solution(NamedTuple):
     history: tuple[tuple[float, ...], ...] = ()  # by pass: dual, largest imbalance, norm of b, slack
 
 
+class Point(NamedTuple):
+    """Where the search stands between two passes."""
+
+    solution: Solution
+    curvature: np.ndarray | None = None  # float64[d + 1, d + 1], the last exact Hessian of the dual
+
+
+def wants_curvature(number: int) -> bool:
+    """Does pass `number` (from 1) measure the Hessian? The reservoir leaves so little to do that every second pass can
+    steer by that of the pass before, at a tenth of the cost; the gradient is exact in all of them."""
+    return number % 2 == 1
+
+
 def start(features: int, cap: float, slack: float) -> Solution:
     """The point where weights are the base measure, below the cap. Raises ValueError for a cap of at most 1."""
     if not cap > 1:
@@ -91,11 +106,13 @@ def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: boo
     value = np.zeros((2, 2), np.int64)
     capped = moments.tilt(matrix, np.array(solution.b), solution.offset, base, solution.cap, units, free, value)
     whole = units.astype(np.int64)
+    first = moments.first_moments(matrix, units)
+    at_cap = np.flatnonzero(units != free)
     return Sums(
         np.array([np.count_nonzero(base > 0), capped, np.count_nonzero((base > 0) & (units == 0))], np.int64),
         np.array([whole.sum(), free.astype(np.int64).sum(), (whole * whole).sum()], np.int64),
-        moments.first_moments(matrix, units),
-        moments.first_moments(matrix, free),
+        first,
+        moments.carry(first - moments.first_moments(matrix[at_cap], units[at_cap])),
         # curvature only steers the steps: with the nearest squares for weights it costs half
         moments.gram(matrix, np.rint(np.sqrt(free)), constant=True) if second else np.zeros((2, 0, 0), np.int64),
         moments.carry(value),
@@ -161,13 +178,15 @@ class Goal(NamedTuple):
 
 
 def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) -> tuple[Solution, bool]:
-    """Newton steps with backtracking on documents in memory, and whether they reached the optimum."""
-    for _ in range(30):
-        sums = pass_sums(matrix, q, solution)
+    """Newton steps with backtracking on documents in memory, and whether they came near the optimum."""
+    curvature, before = None, math.inf
+    for _ in range(40):
+        sums = pass_sums(matrix, q, solution, second=curvature is None)
+        curvature = _curvature(sums, solution.cap) if curvature is None else curvature
         value = dual_value(sums, goal, solution)
-        step, decrease = _direction(sums, goal, solution)
-        if decrease < _TOLERANCE:
-            return solution, True
+        step, decrease = _direction(sums, goal, solution, curvature)
+        if decrease < _SAMPLED:
+            return _move(solution, step, 1.0), True
         length = 1.0
         for _ in range(12):
             trial = _move(solution, step, length)
@@ -180,36 +199,46 @@ def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) 
         solution = trial
         if _norm(solution) > NORM_LIMIT:
             return solution, False
+        if decrease > _NEAR or decrease > before / 3:  # far away, or slowing down: look at the curvature again
+            curvature = None
+        before = decrease
     return solution, decrease < 1e-3
 
 
-def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
-    """The next point of the dual from the exact sums at `solution`.
+def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, point: Point) -> Point:
+    """The next point of the dual from the exact sums at `point`; sums without curvature take that of the point.
 
     A point whose exact dual value is above that of the last accepted one is taken back halfway; one whose coefficients
     leave the norm of 50 doubles the tolerance and starts again from the base measure.
     """
+    solution = point.solution
     if solution.status == "unchanged" or math.isinf(solution.relaxed) or int(sums.counts[0]) == 0:
-        return solution
+        return point
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
+    curvature = _curvature(sums, solution.cap) if sums.second.size else point.curvature
+    if curvature is None:
+        raise ValueError("the first pass must measure the curvature (second=True)")
     value = dual_value(sums, goal, solution)
     if solution.dual is not None and value > solution.dual + _TOLERANCE:
         here = np.array([solution.offset, *solution.b])
         half = (here + np.array(solution.accepted)) / 2
-        return solution._replace(offset=float(half[0]), b=tuple(half[1:].tolist()), status="moving")
-    step, decrease = _direction(sums, goal, solution)
+        back = solution._replace(offset=float(half[0]), b=tuple(half[1:].tolist()), status="moving")
+        return Point(back, curvature)
+    step, decrease = _direction(sums, goal, solution, curvature)
     moved = _move(solution, step, 1.0)
     if _norm(moved) > NORM_LIMIT:
         fresh = start(len(targets), solution.cap, solution.slack)
-        return fresh._replace(relaxed=max(2 * solution.relaxed, 1.0), status="moving", history=solution.history)
+        fresh = fresh._replace(relaxed=max(2 * solution.relaxed, 1.0), status="moving", history=solution.history)
+        return Point(fresh, curvature)
     worst = _imbalance(sums, goal, solution.cap)
     record = (value, float(np.abs(worst).max(initial=0.0)), _norm(solution), solution.relaxed)
-    return moved._replace(
+    moved = moved._replace(
         accepted=(solution.offset, *solution.b),
         dual=value,
         status="converged" if decrease < _TOLERANCE else "moving",
         history=(*solution.history, record),
     )
+    return Point(moved, curvature)
 
 
 def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
@@ -293,17 +322,22 @@ def from_json(values: dict[str, Any]) -> Solution:
     return Solution(**plain)
 
 
-def _direction(sums: Sums, goal: Goal, solution: Solution) -> tuple[np.ndarray, float]:
+def _curvature(sums: Sums, cap: float) -> np.ndarray:
+    """float64[d + 1, d + 1] Hessian of the dual in (offset, b)."""
+    hessian = moments.to_float(sums.second, 2 * moments.GRID)
+    if hessian[0, 0] > 0:
+        hessian *= _masses(sums, cap)[0] / hessian[0, 0]
+    inner = np.arange(1, len(hessian))
+    hessian[inner, inner] += _RIDGE
+    return hessian
+
+
+def _direction(sums: Sums, goal: Goal, solution: Solution, hessian: np.ndarray) -> tuple[np.ndarray, float]:
     """Proximal Newton step of (offset, b) and the decrease of the dual that it promises."""
     d = len(goal.targets)
     b = np.array(solution.b)
     below, above = _masses(sums, solution.cap)
     first_free, first_capped = _firsts(sums, solution.cap)
-    hessian = moments.to_float(sums.second, 2 * moments.GRID)
-    if hessian[0, 0] > 0:
-        hessian *= below / hessian[0, 0]
-    inner = np.arange(1, d + 1)
-    hessian[inner, inner] += _RIDGE
     gradient = np.empty(d + 1)
     gradient[0] = below + above - 1.0
     gradient[1:] = first_free + first_capped - goal.targets + _RIDGE * b

@@ -91,10 +91,13 @@ def mix(
         part = reservoir_update(reservoir_empty(FEATURES), batch.column("id"), matrix, base, seed=seed, size=reservoir)
         sample = reservoir_merge(sample, part, size=reservoir)
     solution = balance.solve_reservoir(sample, targets, errors, cap=cap, slack=slack)
-    for _ in range(passes - 1):
-        sums = [balance.pass_sums(m, base, solution) for m, base in zip(matrices, q, strict=True)]
-        merged = _fold(balance.merge, balance.empty_sums(FEATURES), sums)
-        solution = balance.newton_step(merged, targets, errors, solution)
+    point = balance.Point(solution)
+    for number in range(1, passes):
+        second = balance.wants_curvature(number)
+        sums = [balance.pass_sums(m, base, point.solution, second) for m, base in zip(matrices, q, strict=True)]
+        merged = _fold(balance.merge, balance.empty_sums(FEATURES, second), sums)
+        point = balance.newton_step(merged, targets, errors, point)
+    solution = point.solution
     sums = [balance.pass_sums(m, base, solution, second=False) for m, base in zip(matrices, q, strict=True)]
     merged = _fold(balance.merge, balance.empty_sums(FEATURES, second=False), sums)
     solution = balance.finish(merged, targets, errors, solution)
@@ -118,16 +121,14 @@ def mix(
 
 def _without_features(bases: list[Base], cap: float, passes: int) -> tuple[list[np.ndarray], dict[str, Any]]:
     """The capped base measure: the same steps without a feature."""
-    solution = balance.start(0, cap, 0.0)
+    point = balance.Point(balance.start(0, cap, 0.0))
     none = np.zeros(0)
-    empty = balance.empty_sums(0)
     for step in range(passes + 8):
-        sums = [balance.pass_sums(np.zeros((len(b.q), 0)), b.q, solution) for b in bases]
-        merged = _fold(balance.merge, empty, sums)
-        if step == passes + 7:
-            break
-        solution = balance.newton_step(merged, none, none, solution)
-    solution = balance.finish(merged, none, none, solution)
+        sums = [balance.pass_sums(np.zeros((len(b.q), 0)), b.q, point.solution) for b in bases]
+        merged = _fold(balance.merge, balance.empty_sums(0), sums)
+        if step < passes + 7:
+            point = balance.newton_step(merged, none, none, point)
+    solution = balance.finish(merged, none, none, point.solution)
     weighed = [balance.weights(np.zeros((len(b.q), 0)), b.q, solution) for b in bases]
     return weighed, {
         "status": solution.status,

@@ -1,5 +1,6 @@
 """A bottom-k sample of documents by hash of (seed, id): the same documents whatever the order or the sharding."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,18 +46,27 @@ def reservoir_update(
 
 
 def wanted(
-    state: Reservoir, ids: pa.Array, q: np.ndarray, *, seed: int = 1, size: int = 20_000
+    state: Reservoir, ids: pa.Array, q: np.ndarray, *, seed: int = 1, size: int = 20_000, limit: int = _MASK
 ) -> tuple[np.ndarray, np.ndarray]:
-    """int64 rows of a batch that may enter `state`, in order of key, and their uint64 keys; features of the others
-    need not be computed."""
+    """int64 rows of a batch that may enter `state`, in order of key, and their uint64 keys, none above `limit`;
+    features of the others need not be computed."""
     keys = hash_ids(ids, seed, SAMPLE)
-    rows = np.flatnonzero(q > 0)
+    rows = np.flatnonzero((q > 0) & (keys <= np.uint64(limit)))
     if len(state.keys) >= size:
         rows = rows[keys[rows] <= state.keys[size - 1]]
     rows = rows[np.argsort(keys[rows], kind="stable")]
     if len(rows) > size:  # keep every document that ties with the last one: ties are ordered below
         rows = rows[keys[rows] <= keys[rows[size - 1]]]
     return rows, keys[rows]
+
+
+def key_limit(size: int, documents: int) -> int:
+    """The key below which `size` of so many documents are sure to be found: eight standard deviations beyond its mean.
+
+    Knowing their number, a host does not carry documents that a later one would push out of the sample.
+    """
+    expected = size + 8 * math.sqrt(size) + 64
+    return _MASK if expected >= documents else int(expected / documents * 2.0**64)
 
 
 def reservoir_of(keys: np.ndarray, matrix: np.ndarray, q: np.ndarray) -> Reservoir:

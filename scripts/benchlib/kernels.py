@@ -116,7 +116,7 @@ def _kernels(folder: Path, standard: features.Standard) -> dict[str, Callable[[l
             sums = balance.empty_sums(features.FEATURES)
             for b, q in zip(batches, base, strict=True):
                 sums = balance.merge(sums, balance.pass_sums(b.matrix, q, solution))
-            return balance.newton_step(sums, targets, errors, solution)
+            return balance.newton_step(sums, targets, errors, balance.Point(solution))
 
         return call
 

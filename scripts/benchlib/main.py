@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         "--peers", nargs="*", metavar="NAME", help="also rensa, datasketch, polars, datatrove; all without a NAME"
     )
     dedup.add_argument("--characters", type=int, default=3000, help="length that documents are cut or joined to")
+    mixing = commands.add_parser("mixing", help="weights for 10^4 to 10^6 simulated documents, step by step")
+    mixing.add_argument("--documents", type=_counts, default=[10_000, 100_000, 1_000_000], metavar="A,B,…")
+    mixing.add_argument("--scratch", metavar="DIR", help="where signals are written for the time being: 0.4 GB by 10^6")
+    mixing.add_argument("--repeats", type=int, default=3, help="runs at every size; the cheapest counts")
     for command, megabytes in ((kernels, 20.0), (dedup, 20.0)):
         command.add_argument("--megabytes", type=float, default=megabytes, help="most text taken from the input")
         command.add_argument("--repeats", type=int, default=5 if command is kernels else 3, help="medians count")
@@ -41,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--input", nargs="+", metavar="FILE", help="Parquet; the demo corpus where none is given")
         command.add_argument("--column", default="text", help="the text column of --input")
         command.add_argument("--demo-mb", type=float, default=12.0, help="size of the demo corpus")
+    for command in (job, kernels, dedup, mixing):
         command.add_argument("--json", metavar="FILE", help="write every number there")
         command.add_argument("--markdown", metavar="FILE", help="replace a section of this document by the table")
         command.add_argument("--section", metavar="NAME", help="which; the name of the command by default")
@@ -54,12 +59,19 @@ def _shares(value: str) -> list[float]:
     return shares
 
 
+def _counts(value: str) -> list[int]:
+    sizes = sorted({int(float(part)) for part in value.split(",")})
+    if not sizes or sizes[0] < 100:
+        raise argparse.ArgumentTypeError(f"numbers of documents of 100 or more, not {value}")
+    return sizes
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
     if options.command != "job":
         os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
-    act = {"job": _job, "kernels": _kernels, "dedup": _dedup}[options.command]
+    act = {"job": _job, "kernels": _kernels, "dedup": _dedup, "mixing": _mixing}[options.command]
     try:
         if options.markdown:  # an unknown section is better found before the work than after it
             replace_section(Path(options.markdown).read_text("utf-8"), options.section or options.command, "")
@@ -128,3 +140,10 @@ def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     results, missing = peers.measure(documents, names, options.repeats)
     numbers = [r._asdict() | {"quality": r.quality._asdict()} for r in results]
     return peers.markdown(results, missing, documents, options.repeats), numbers
+
+
+def _mixing(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import mixing
+
+    found = mixing.measure(options.documents, folder, options.repeats)
+    return mixing.markdown(found, options.repeats), [run._asdict() for run in found]

@@ -128,3 +128,13 @@ def test_the_whole_job(path, tmp_path):
     assert last["documents"] == pytest.approx(2 * first["documents"], rel=0.4)
     assert sum(last["stages"].values()) == pytest.approx(last["cpu_seconds"])
     assert not list(tmp_path.glob("bench-*"))
+
+
+def test_mixing_is_measured_step_by_step(tmp_path, capsys):
+    assert main(["mixing", "--documents", "2000,4e3", "--repeats", "1", "--json", str(tmp_path / "n.json")]) == 0
+    small, large = json.loads((tmp_path / "n.json").read_text())["mixing"]
+    assert (small["documents"], large["documents"]) == (2000, 4000)
+    assert small["status"] == large["status"] == "converged"
+    assert large["human"] > 0.6
+    assert list(large["steps"]) == ["base", "coverage", "solve", "pass 1", "pass 2", "weights", "weigh"]
+    assert "CPU s by 100,000 documents" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.mixing import balance
+from curation.mixing import balance, reservoir
 from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
 
 
@@ -23,15 +23,16 @@ def sample_of(matrix, ids, q, size=1000):
 
 def solve(matrix, ids, q, targets, errors, cuts=1, passes=4, **settings_):
     order = np.array_split(np.arange(len(q)), cuts)
-    solution = balance.solve_reservoir(sample_of(matrix, ids, q), targets, errors, **settings_)
-    for step in range(passes):
-        last = step == passes - 1
-        sums = balance.empty_sums(len(targets), second=not last)
+    point = balance.Point(balance.solve_reservoir(sample_of(matrix, ids, q), targets, errors, **settings_))
+    for number in range(1, passes + 1):
+        last = number == passes
+        second = balance.wants_curvature(number) and not last
+        sums = balance.empty_sums(len(targets), second)
         for rows in reversed(order):
-            sums = balance.merge(sums, balance.pass_sums(matrix[rows], q[rows], solution, second=not last))
-        make = balance.finish if last else balance.newton_step
-        solution = make(sums, targets, errors, solution)
-    return solution
+            sums = balance.merge(sums, balance.pass_sums(matrix[rows], q[rows], point.solution, second))
+        if not last:
+            point = balance.newton_step(sums, targets, errors, point)
+    return balance.finish(sums, targets, errors, point.solution)
 
 
 def test_targets_are_met_within_the_tolerance_and_weights_are_the_exponential_tilt():
@@ -144,9 +145,11 @@ def test_a_step_that_raises_the_dual_is_taken_back():
     q = np.ones(1000)
     targets, errors = np.full(6, 0.3), np.full(6, 0.02)
     first = balance.solve_reservoir(sample_of(matrix, ids, q), targets, errors)
-    accepted = balance.newton_step(balance.pass_sums(matrix, q, first), targets, errors, first)
+    point = balance.newton_step(balance.pass_sums(matrix, q, first), targets, errors, balance.Point(first))
+    accepted = point.solution
     wild = accepted._replace(b=tuple(x + 2.0 for x in accepted.b))
-    back = balance.newton_step(balance.pass_sums(matrix, q, wild), targets, errors, wild)
+    away = point._replace(solution=wild)
+    back = balance.newton_step(balance.pass_sums(matrix, q, wild, second=False), targets, errors, away).solution
     middle = (np.array(wild.b) + np.array(accepted.accepted[1:])) / 2
     assert np.allclose(back.b, middle)
     assert back.dual == accepted.dual
@@ -175,3 +178,15 @@ def test_bad_settings_are_named():
         balance.start(2, 1.0, 1.0)
     with pytest.raises(ValueError, match="mix.slack"):
         balance.start(2, 2.0, -1.0)
+
+
+def test_documents_above_the_limit_of_keys_would_not_have_entered():
+    matrix, ids = data(15, 20_000, 3)
+    q = np.ones(len(matrix))
+    limit = reservoir.key_limit(300, len(matrix))
+    rows, keys = reservoir.wanted(reservoir_empty(3), ids, q, seed=1, size=300, limit=limit)
+    few = reservoir_merge(reservoir_empty(3), reservoir.reservoir_of(keys, matrix[rows], q[rows]), size=300)
+    assert np.array_equal(few.keys, sample_of(matrix, ids, q, size=300).keys)
+    assert np.array_equal(few.features, sample_of(matrix, ids, q, size=300).features)
+    assert limit < 2**64 / 30
+    assert reservoir.key_limit(300, 400) == 2**64 - 1
