@@ -158,14 +158,19 @@ def _count_words(tokens: Tokens) -> np.ndarray:
 
 def public_ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> pa.Array:
     """The id column as strings; the content hash in hex where there is none or it is null."""
-    hexes = pa.array([row.tobytes().hex() for row in content], pa.string())
     if name is None:
-        return hexes
+        return _hexes(content)
     given = _column(batch, name)
     if pa.types.is_dictionary(given.type):
         given = given.dictionary_decode()
     given = given.cast(pa.string())
-    return pc.if_else(pc.is_valid(given), given, hexes) if given.null_count else given
+    return pc.if_else(pc.is_valid(given), given, _hexes(content)) if given.null_count else given
+
+
+def _hexes(digests: np.ndarray) -> pa.Array:
+    """Digests uint8[documents, 16] in hex."""
+    joined, width = digests.tobytes().hex(), 2 * digests.shape[1]
+    return pa.array([joined[i : i + width] for i in range(0, len(joined), width)], pa.string())
 
 
 def _strings(batch: pa.RecordBatch, name: str | None, default: pa.Array | None) -> pa.Array:

@@ -93,7 +93,9 @@ def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) ->
             pairs[:, 1] = rows[valid].view(np.uint64)
             found.append(pairs)
     pairs = np.concatenate(found) if found else np.empty((0, 2), np.uint64)
-    place = ((pairs[:, 0] >> np.uint64(32)) * np.uint64(partitions) >> np.uint64(32)).astype(np.int64)
+    place = (pairs[:, 0] >> np.uint64(32)) * np.uint64(partitions) >> np.uint64(32)
+    # numbers of 16 bits are sorted by counting
+    place = place.astype(np.uint16 if partitions <= 2**16 else np.int64)
     order = np.argsort(place, kind="stable")
     ends = np.cumsum(np.bincount(place, minlength=partitions))
     parts = np.split(pairs[order], ends[:-1])
@@ -119,7 +121,7 @@ def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:
     if not parts:
         return np.empty(0, np.int64)
     pairs = np.concatenate(parts)
-    order = np.argsort(pairs[:, 0], kind="stable")
+    order = np.argsort(np.ascontiguousarray(pairs[:, 0]))
     keys, rows = pairs[order, 0], pairs[order, 1]
     meets = (keys[1:] == keys[:-1]) & (rows[1:] != rows[:-1])
     shared = np.zeros(len(rows), bool)

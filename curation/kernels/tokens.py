@@ -347,8 +347,8 @@ def tokenise_kernel(data, starts, classes, folding, hashes, kinds, lengths, toke
     """Tokenise the documents data[starts[d]:starts[d+1]] and return the number of tokens.
 
     data uint8[bytes], starts int64[docs + 1]; classes uint8[65536] and folding uint16[65536] are the shipped tables.
-    Filled: hashes uint64, kinds uint8, lengths uint8 (code points, at most 255), each of at least as many elements as
-    there are bytes; token_offsets int64[docs + 1]. Workspace: 63 bytes per byte of a chunk, which is of CHUNK bytes
+    Filled: hashes uint64, kinds uint8, lengths uint8 (code points, at most 255), of equal size; token_offsets
+    int64[docs + 1]. Returns -1 where the tokens are more than the arrays hold. Workspace: 63 bytes per byte of a chunk, which is of CHUNK bytes
     or as long as a text goes on without white space.
 
     Where words end cannot be predicted, so no step branches on it: groups of bytes are compared 64 at a time with
@@ -381,6 +381,8 @@ def tokenise_kernel(data, starts, classes, folding, hashes, kinds, lengths, toke
             if _read(data, i, size, table, codes, folded, groups):
                 _read_wide(data, i, size, stop, classes, folding, codes, groups)
             count, lines = _find(codes, groups, size, begins, ends, breaks)
+            if n + count > len(hashes):
+                return -1
             h, k, s = hashes[n : n + count], kinds[n : n + count], lengths[n : n + count]
             _hash(codes, folded, begins, ends, words, bits, h, k, s)
             _finish(

@@ -76,8 +76,11 @@ def tokenise(text: pa.Array) -> Tokens:
     """Tokens of each document of a text column; nulls have none."""
     data, starts = text_buffer(text)
     first, last = int(starts[0]), int(starts[-1])
-    size = last - first
-    hashes, kinds, lengths = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
     offsets = np.empty(len(starts), np.int64)
-    n = tokenise_kernel(data[first:last], starts - first, *unicode_tables(), hashes, kinds, lengths, offsets)
+    # a token for every three bytes is plenty for words; texts of single marks or characters take a second look
+    for size in ((last - first) // 3, last - first):
+        hashes, kinds, lengths = np.empty(size, np.uint64), np.empty(size, np.uint8), np.empty(size, np.uint8)
+        n = tokenise_kernel(data[first:last], starts - first, *unicode_tables(), hashes, kinds, lengths, offsets)
+        if n >= 0:
+            break
     return Tokens(hashes[:n], kinds[:n], lengths[:n], offsets)
