@@ -96,7 +96,7 @@ def _check_settings(config: Config) -> None:
         raise ConfigError("mix.mode soft weighs by p_synthetic: set detect.enabled to true")
     if detect.exclude and not detect.enabled:
         raise ConfigError("detect.exclude needs scores: set detect.enabled to true")
-    if config.reference is not None and mode in ("auto", "balance") and not config.signals.features:
+    if config.reference is not None and mode in ("auto", "balance", "ratio") and not config.signals.features:
         raise ConfigError("balancing toward the reference needs signals.features: true, or mix.mode none")
 
 

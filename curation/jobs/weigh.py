@@ -12,30 +12,36 @@ import numpy as np
 import pyarrow as pa
 
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import budget, leaving, lines, shares, stages, weights
+from curation.jobs import budget, leaving, lines, ratio, shares, stages, weights
 from curation.jobs.decisions import Final
 from curation.jobs.leaving import Documents
 from curation.jobs.variance import variance
 from curation.mixing import balance, gate
 from curation.mixing import report as mix_report
 from curation.mixing.base import Base, base_measure, human_merge, human_sums
-from curation.mixing.features import FEATURES, design_matrix, scalars
+from curation.mixing.features import (
+    RATIO_COVERAGE,
+    Extra,
+    design_matrix,
+    feature_names,
+    ratio_extra,
+    ratio_goal,
+    scalars,
+)
 from curation.mixing.reservoir import key_limit, reservoir_empty, reservoir_merge, reservoir_of, wanted
 from curation.plan import Context, Job, Progress, Shard, Step
 
 SUMMARY = "decisions/weights.json"
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
 _FEATURES = ["core", "words", "bins"]
-_NEEDED = {"balance": _FEATURES, "ratio": ["ratio_logit"]}
 
 
 def steps(job: Job) -> list[Step]:
     """The passes that the mode and the budget need; only the last one when an earlier run has weighed all this."""
     if stages.finished(job, "weigh", SUMMARY, "weights") is not None:
         return [Step("weigh", "weigh", finish=_load)]
-    how = mode(job)
     found = [Step("base", "weigh", work=_human, merge=human_merge, finish=_or_empty)]
-    if how == "balance":
+    if balances(job):
         found += [
             Step("coverage", "weigh", work=_cells, merge=gate.cell_merge, finish=_coverage),
             Step("solve", "weigh", work=_sample, merge=_Merge(job.config.mix.reservoir), finish=_solve),
@@ -43,10 +49,10 @@ def steps(job: Job) -> list[Step]:
         passes = job.config.mix.passes
     else:
         found += [Step("solve", "weigh", finish=_start)]
-        capped = how in ("ratio", "soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
+        capped = mode(job) in ("ratio", "soft", "cluster") or job.config.mix.multipliers or _weighs_clusters(job)
         passes = _CAP_PASSES if capped else 1
     for number in range(1, passes):
-        work = _sums if balance.wants_curvature(number) else _first_sums
+        work = _sums if not balances(job) or balance.wants_curvature(number) else _first_sums
         found.append(Step(f"pass {number}", "weigh", work=work, merge=balance.merge, finish=_newton))
     # the last pass writes the weights and measures them: what it finds wrong is reported, not mended
     found.append(Step("weights", "weigh", work=_weights, merge=weights.merge, finish=_weighed))
@@ -61,18 +67,24 @@ def mode(job: Job) -> str:
     return "balance" if job.config.reference else "none"
 
 
+def balances(job: Job) -> bool:
+    """Are features brought to those of a reference?"""
+    return mode(job) == "balance" or (mode(job) == "ratio" and job.config.reference is not None)
+
+
 # what is known of a document before it is weighed
 
 
 def documents(job: Job, shard: Shard, context: Context, columns: list[str]) -> Iterator[Documents]:
     """The documents of a shard in batches, with p, label and the reason of those that leave, and some more columns."""
+    columns = [*columns, *(["ratio_logit"] if mode(job) == "ratio" else [])]
     return leaving.documents(job, shard, context, columns, emptied=lines.wanted(job.config) == "remove")
 
 
 def _kappa(job: Job, context: Context) -> float:
     """The exponent of the human factor: 0 where no anchors say what a score means here."""
     found = context["calibrate"]
-    if found is None or mode(job) not in ("balance", "soft"):
+    if found is None or mode(job) not in ("balance", "soft"):  # ratio mode has its own verdict
         return 0.0
     return job.config.mix.kappa if (found["calibration"].anchors > 0).any() else 0.0
 
@@ -94,7 +106,7 @@ def _base(job: Job, item: Documents, context: Context) -> Base:
         item.size,
         context["base"],
         kappa=_kappa(job, context),
-        gamma=mix.gamma if mode(job) in ("balance", "cluster") or _shared(job) else 0.0,
+        gamma=mix.gamma if balances(job) or mode(job) == "cluster" or _shared(job) else 0.0,
         multipliers=mix.multipliers,
         rehydration=mix.rehydration,
         shared=_shared(job),
@@ -141,7 +153,13 @@ def _coverage(job: Job, merged: Any, context: Context) -> Any:
     cover = gate.coverage(merged, profile.cell_documents, job.config.mix.gate)
     targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
     inside = int(merged.documents[cover.covered].sum())
-    return {"cover": cover, "targets": targets, "errors": errors, "documents": inside}
+    extras: list[Extra] = []
+    fitted = ratio.load(job)
+    if fitted is not None and cover.share >= RATIO_COVERAGE:
+        extras.append(ratio_extra(fitted.report))
+        goal = ratio_goal(fitted.report)
+        targets, errors = np.concatenate([targets, goal[0]]), np.concatenate([errors, goal[1]])
+    return {"cover": cover, "targets": targets, "errors": errors, "documents": inside, "extras": extras}
 
 
 def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np.ndarray, np.ndarray]:
@@ -154,27 +172,29 @@ def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np
 
 def balanced(job: Job, shard: Shard, context: Context, columns: Sequence[str] = ()) -> Iterator[weights.Item]:
     """The documents of a shard in batches, with base measure, coverage and features; none of these in other modes."""
-    how = mode(job)
-    for item in documents(job, shard, context, [*_NEEDED.get(how, ()), *columns]):
+    found = context.get("coverage")
+    for item in documents(job, shard, context, [*(_FEATURES if found else ()), *columns]):
         base = _base(job, item, context)
-        if how != "balance":
+        if found is None:
             n = len(base.q)
             yield weights.Item(item, base, base.q, np.zeros((n, 0)), np.ones(n, bool))
             continue
         inside, q = _inside(job, item, base, context)
-        yield weights.Item(item, base, q, design_matrix(item.signals, _profile(job).standard), inside)
+        matrix = design_matrix(item.signals, _profile(job).standard, found["extras"])
+        yield weights.Item(item, base, q, matrix, inside)
 
 
 def _sample(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
-    size, profile = job.config.mix.reservoir, _profile(job)
-    limit = key_limit(size, context["coverage"]["documents"])
-    sample, pending = reservoir_empty(FEATURES), []
+    size, standard, found = job.config.mix.reservoir, _profile(job).standard, context["coverage"]
+    limit = key_limit(size, found["documents"])
+    sample, pending = reservoir_empty(len(found["targets"])), []
     for item in documents(job, shard, context, _FEATURES):
         _, q = _inside(job, item, _base(job, item, context), context)
         rows, keys = wanted(sample, item.signals.column("id"), q, seed=job.config.run.seed, size=size, limit=limit)
         if not len(rows):
             continue
-        pending.append(reservoir_of(keys, design_matrix(item.signals.take(pa.array(rows)), profile.standard), q[rows]))
+        matrix = design_matrix(item.signals.take(pa.array(rows)), standard, found["extras"])
+        pending.append(reservoir_of(keys, matrix, q[rows]))
         if sum(len(part.keys) for part in pending) >= size:  # merging copies the whole sample
             sample, pending = reservoir_merge(sample, *pending, size=size), []
     return reservoir_merge(sample, *pending, size=size)
@@ -192,7 +212,7 @@ class _Merge:
 
 def _solve(job: Job, merged: Any, context: Context) -> balance.Point:
     mix, found = job.config.mix, context["coverage"]
-    sample = merged if merged is not None else reservoir_empty(FEATURES)
+    sample = merged if merged is not None else reservoir_empty(len(found["targets"]))
     solution = balance.solve_reservoir(sample, found["targets"], found["errors"], cap=mix.cap, slack=mix.slack)
     return balance.Point(solution)
 
@@ -253,7 +273,9 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
     totals, solution = weighed.totals, weighed.solution
     report: dict[str, Any] = {}
     if found is not None and totals.summary is not None:
-        report = mix_report.report(totals.summary, solution, found["targets"], found["errors"], found["cover"])
+        report = mix_report.report(
+            totals.summary, solution, found["targets"], found["errors"], found["cover"], feature_names(found["extras"])
+        )
         report["variance"] = variance(totals.summary, _profile(job))
     search = budget.search(context)
     high = (report.get("weight_quantiles") or {}).get("0.95")

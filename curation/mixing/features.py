@@ -7,6 +7,7 @@ square, and two tail indicators. Held out: the other 128 bins and the shares of 
 Every feature is rounded to 2^-10 and clipped, so that the sums in kernels/moments.py are exact.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ import pyarrow as pa
 from curation import schema
 from curation.batch import unpack
 from curation.kernels import moments
-from curation.kernels.design import design_kernel, held_out_kernel, scalars_kernel
+from curation.kernels.design import design_kernel, held_out_kernel, numbers_kernel, scalars_kernel
 from curation.kernels.features import CORE_NAMES, STYLE_NAMES
 
+RATIO_COVERAGE = 0.9  # of the crawl, below which the reference's ratios are no target for what it covers
 SD_FLOOR_SHARE = 2e-4  # without a floor, near-constant shares blow up any second moment
 SD_FLOOR_SCALAR = 1e-4
 
@@ -37,7 +39,7 @@ _LOGIT = slice(_STYLE.stop, _STYLE.stop + 1)
 RAW = _LOGIT.stop  # raw features that are standardised
 
 _PAIRS = np.triu_indices(schema.CORE)
-#: number of balanced features
+#: number of features that are always balanced
 FEATURES = schema.CORE + len(_PAIRS[0]) + schema.WORDS + schema.BINS_BALANCED + 2 + 2
 #: number of features that are only measured
 HELD_OUT = schema.BINS_HELD_OUT + len(HELD_OUT_STYLE)
@@ -46,7 +48,7 @@ CORE_COLUMNS = slice(0, schema.CORE)
 #: columns that hold the detector logit and its centred square
 LOGIT_COLUMNS = slice(FEATURES - 4, FEATURES - 2)
 
-#: names of the columns of `design_matrix`, in order
+#: names of the first columns of `design_matrix`, in order
 FEATURE_NAMES = (
     *CORE_NAMES,
     *(f"{CORE_NAMES[a]} * {CORE_NAMES[b]}" for a, b in zip(*_PAIRS, strict=True)),
@@ -71,6 +73,19 @@ class Standard(NamedTuple):
 
     mean: np.ndarray  # float64[RAW]
     sd: np.ndarray  # float64[RAW]
+
+
+class Extra(NamedTuple):
+    """One more column of signals whose numbers and their squares are balanced too: a score, or an embedding."""
+
+    name: str  # column of signals: numbers, or packed float32
+    mean: np.ndarray  # float64[width], of the reference
+    sd: np.ndarray  # float64[width]; 0 switches a number off
+
+    @property
+    def features(self) -> int:
+        """Columns of the design matrix that it takes: every number, then every centred square."""
+        return 2 * len(self.mean)
 
 
 class StandardState(NamedTuple):
@@ -119,16 +134,31 @@ def standard_result(state: StandardState) -> Standard:
     return Standard(mean, sd)
 
 
-def design_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
-    """float64[docs, FEATURES]: the balanced features of every document, multiples of 2^-10 of at most 45.
+def width(extras: Sequence[Extra] = ()) -> int:
+    """Number of columns of the design matrix."""
+    return FEATURES + sum(extra.features for extra in extras)
 
-    Reads `core`, `words`, `bins` and `logit`. A missing scalar or logit counts as the reference's mean, and the square
-    of a logit is centred, so a document without a score neither helps nor hinders that balance. A document without
-    counted n-grams has mean shares. Raises ValueError when a column is missing or has the wrong width.
+
+def feature_names(extras: Sequence[Extra] = ()) -> tuple[str, ...]:
+    """Names of the columns of the design matrix, in order."""
+    names = list(FEATURE_NAMES)
+    for extra in extras:
+        each = [extra.name] if len(extra.mean) == 1 else [f"{extra.name} {i}" for i in range(len(extra.mean))]
+        names += [*each, *(f"{name} squared" for name in each)]
+    return tuple(names)
+
+
+def design_matrix(signals: pa.RecordBatch, standard: Standard, extras: Sequence[Extra] = ()) -> np.ndarray:
+    """float64[docs, width]: the balanced features of every document, multiples of 2^-10 of at most 45.
+
+    Reads `core`, `words`, `bins` and `logit`, and the columns of `extras`. A missing scalar, logit or other number
+    counts as the reference's mean, and the squares of logits and others are centred, so a document without a score
+    neither helps nor hinders that balance. A document without counted n-grams has mean shares. Raises ValueError when
+    a column is missing or has the wrong width.
     """
     scale = _scale(standard)
     used = np.r_[_CORE, _WORDS, _BINS, _LOGIT]
-    matrix = np.empty((signals.num_rows, FEATURES))
+    matrix = np.empty((signals.num_rows, width(extras)))
     design_kernel(
         _columns(signals, "core", schema.CORE, np.nan),
         _columns(signals, "words", schema.WORDS, 0),
@@ -140,7 +170,48 @@ def design_matrix(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:
         int((standard.sd[_CORE] > 0).sum()),
         matrix,
     )
+    at = FEATURES
+    for extra in extras:
+        wide = len(extra.mean)
+        numbers_kernel(
+            extra_numbers(signals, extra.name, wide), extra.mean,
+            np.divide(1.0, extra.sd, out=np.zeros(wide), where=extra.sd > 0), matrix[:, at : at + 2 * wide],
+        )  # fmt: skip
+        at += 2 * wide
     return matrix
+
+
+def ratio_extra(report: Mapping[str, Any]) -> Extra:
+    """The scores of ratio mode, standardised by the reference's: `report` is that of `synthetic.fit_ratio`."""
+    mean, sd = report["mean"]["reference"], report["sd"]["reference"]
+    return Extra("ratio_logit", np.array([mean]), np.array([sd]))
+
+
+def ratio_goal(report: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """float64[2] targets of `ratio_extra` (0 by its standardisation) and their standard errors."""
+    n = report["documents"]["reference"]
+    spread = np.array([1.0, max(report["kurtosis"]["reference"] - 1.0, 1.0)])
+    return np.zeros(2), np.sqrt((spread * n + 1.0) / (n + 1.0) / n)
+
+
+def extra_numbers(signals: pa.RecordBatch, name: str, wide: int) -> np.ndarray:
+    """float64[docs, wide] of a column of numbers (wide 1) or of packed float32, NaN where null or not finite.
+
+    Raises ValueError that names the column when it is missing or of another width.
+    """
+    index = signals.schema.get_field_index(name)
+    if index < 0:
+        raise ValueError(f"signals have no column {name!r}, which the reference was measured with: annotate again")
+    column: Any = signals.column(index)
+    if pa.types.is_fixed_size_binary(column.type):
+        if column.type.byte_width != 4 * wide:
+            raise ValueError(f"signals column {name!r} has {column.type.byte_width // 4} numbers, expected {wide}")
+        values = unpack(column, np.dtype(np.float32)).astype(np.float64)
+        values[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    else:
+        values = column.cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(-1, 1).copy()
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def scalars(signals: pa.RecordBatch, standard: Standard) -> np.ndarray:

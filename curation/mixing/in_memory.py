@@ -9,7 +9,16 @@ import pyarrow as pa
 
 from curation.mixing import balance, gate, report
 from curation.mixing.base import Base, HumanSums, base_measure, human_merge, human_sums
-from curation.mixing.features import CORE_COLUMNS, FEATURES, design_matrix, held_out_matrix
+from curation.mixing.features import (
+    RATIO_COVERAGE,
+    Extra,
+    design_matrix,
+    feature_names,
+    held_out_matrix,
+    ratio_extra,
+    ratio_goal,
+    scalars,
+)
 from curation.mixing.reservoir import reservoir_empty, reservoir_merge, reservoir_update
 
 if TYPE_CHECKING:
@@ -34,28 +43,32 @@ def mix(
     passes: int = 3,
     multipliers: Mapping[str, float] | None = None,
     seed: int = 1,
+    ratio: Mapping[str, Any] | None = None,
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Weights of mean 1 for every document of `signals`, and the report.
 
     p: per batch the calibrated probability of machine text, null without a verdict (None: no verdicts).
     cluster_size: per batch int64[docs], documents that one stands for, 0 where it is not kept (None: all 1).
-    mode: `balance` (needs a profile), `soft` ((1 - p)^kappa), `cluster` (size^gamma) or `none` (weight 1, whatever else
-    is set); the others are as in the `mix` section of the configuration. Returns one float64[docs] a batch. The result
-    does not depend on how documents are ordered or batched. Raises ValueError for an unknown mode, or `balance` without
-    a profile.
+    mode: `balance` (needs a profile), `ratio` (balance with the column `ratio_logit` of the signals in the base measure
+    and among the features; needs a profile and `ratio`, the report of `synthetic.fit_ratio`), `soft` ((1 - p)^kappa),
+    `cluster` (size^gamma) or `none` (weight 1, whatever else is set); the others are as in the `mix` section of the
+    configuration. Returns one float64[docs] a batch, which do not depend on how documents are ordered or batched.
+    Raises ValueError for an unknown mode, or one without what it needs.
     """
-    if mode not in ("balance", "soft", "cluster", "none"):
-        raise ValueError(f"mix.mode must be balance, soft, cluster or none, not {mode!r}")
-    if mode == "balance" and profile is None:
-        raise ValueError("mix.mode balance needs a reference profile: give one, or use soft, cluster or none")
+    if mode not in ("balance", "ratio", "soft", "cluster", "none"):
+        raise ValueError(f"mix.mode must be balance, ratio, soft, cluster or none, not {mode!r}")
+    if mode in ("balance", "ratio") and profile is None:
+        raise ValueError(f"mix.mode {mode} needs a reference profile: give one, or use soft, cluster or none")
+    if mode == "ratio" and ratio is None:
+        raise ValueError("mix.mode ratio needs the report of the fit that gave the signals their column ratio_logit")
     sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
     if mode == "none":
         kept = sum(int((s > 0).sum()) for s in sizes)
         out = {"status": "unchanged", "reason": "mix.mode is none", "documents": kept}
         return [(s > 0).astype(np.float64) for s in sizes], out
-    balanced = mode == "balance"
+    balanced = mode in ("balance", "ratio")
     kappa = kappa if mode in ("balance", "soft") else 0.0
-    gamma = gamma if mode in ("balance", "cluster") else 0.0
+    gamma = gamma if balanced or mode == "cluster" else 0.0
     verdicts = p if p is not None else [pa.nulls(b.num_rows, pa.float32()) for b in signals]
 
     nobody: HumanSums = {}
@@ -63,16 +76,17 @@ def mix(
         human_merge, nobody, (human_sums(b, v, s > 0, kappa) for b, v, s in zip(signals, verdicts, sizes, strict=True))
     )
     bases = [
-        base_measure(b, v, s, totals, kappa=kappa, gamma=gamma, multipliers=multipliers)
+        base_measure(
+            b, v, s, totals, kappa=kappa, gamma=gamma, multipliers=multipliers,
+            ratio=b.column("ratio_logit") if mode == "ratio" else None,
+        )  # fmt: skip
         for b, v, s in zip(signals, verdicts, sizes, strict=True)
     ]
     if not balanced or profile is None:
         return _without_features(bases, cap, passes)
 
-    matrices = [design_matrix(b, profile.standard) for b in signals]
     cells = [
-        gate.cells(b, m[:, CORE_COLUMNS], profile.centroids, profile.language)
-        for b, m in zip(signals, matrices, strict=True)
+        gate.cells(b, scalars(b, profile.standard), profile.centroids, profile.language) for b in signals
     ]
     count = gate.cell_count(profile.centroids)
     none = np.zeros(0)
@@ -83,23 +97,30 @@ def mix(
     )
     cover = gate.coverage(crawl, profile.cell_documents, gated)
     targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
+    extras: list[Extra] = []
+    if mode == "ratio" and ratio is not None and cover.share >= RATIO_COVERAGE:
+        extras.append(ratio_extra(ratio))
+        goal = ratio_goal(ratio)
+        targets, errors = np.concatenate([targets, goal[0]]), np.concatenate([errors, goal[1]])
+    matrices = [design_matrix(b, profile.standard, extras) for b in signals]
+    d = len(targets)
     inside = [cover.covered[c] for c in cells]
     q = [np.where(rows, base.q, 0.0) for rows, base in zip(inside, bases, strict=True)]
 
-    sample = reservoir_empty(FEATURES)
+    sample = reservoir_empty(d)
     for batch, matrix, base in zip(signals, matrices, q, strict=True):
-        part = reservoir_update(reservoir_empty(FEATURES), batch.column("id"), matrix, base, seed=seed, size=reservoir)
+        part = reservoir_update(reservoir_empty(d), batch.column("id"), matrix, base, seed=seed, size=reservoir)
         sample = reservoir_merge(sample, part, size=reservoir)
     solution = balance.solve_reservoir(sample, targets, errors, cap=cap, slack=slack)
     point = balance.Point(solution)
     for number in range(1, passes):
         second = balance.wants_curvature(number)
         sums = [balance.pass_sums(m, base, point.solution, second) for m, base in zip(matrices, q, strict=True)]
-        merged = _fold(balance.merge, balance.empty_sums(FEATURES, second), sums)
+        merged = _fold(balance.merge, balance.empty_sums(d, second), sums)
         point = balance.newton_step(merged, targets, errors, point)
     solution = point.solution
     sums = [balance.pass_sums(m, base, solution, second=False) for m, base in zip(matrices, q, strict=True)]
-    merged = _fold(balance.merge, balance.empty_sums(FEATURES, second=False), sums)
+    merged = _fold(balance.merge, balance.empty_sums(d, second=False), sums)
     solution = balance.finish(merged, targets, errors, solution)
 
     weighed = [
@@ -116,7 +137,7 @@ def mix(
     if not parts:
         return [], {"status": "unchanged", "reason": "no documents", "documents": 0}
     summary = reduce(report.summary_merge, parts)
-    return weighed, report.report(summary, solution, targets, errors, cover)
+    return weighed, report.report(summary, solution, targets, errors, cover, feature_names(extras))
 
 
 def _without_features(bases: list[Base], cap: float, passes: int) -> tuple[list[np.ndarray], dict[str, Any]]:

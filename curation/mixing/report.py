@@ -1,6 +1,7 @@
 """What a mix did, as mergeable exact sums over the weighted documents and the dictionary made of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,12 @@ def summary_merge(a: Summary, b: Summary) -> Summary:
 
 
 def report(
-    summary: Summary, solution: Solution, targets: np.ndarray, errors: np.ndarray, cover: Coverage | None
+    summary: Summary,
+    solution: Solution,
+    targets: np.ndarray,
+    errors: np.ndarray,
+    cover: Coverage | None,
+    names: Sequence[str] = FEATURE_NAMES,
 ) -> dict[str, Any]:
     """The `mixing` part of report.json; every value that cannot be computed is None.
 
@@ -190,27 +196,24 @@ def report(
         attained = np.array(solution.attained)
         used = solution.relaxed if math.isfinite(solution.relaxed) else None
         out["tolerance"]["features"] = {
-            name: None if used is None else used * float(e) for name, e in zip(FEATURE_NAMES, errors, strict=True)
+            name: None if used is None else used * float(e) for name, e in zip(names, errors, strict=True)
         }
         out["imbalance"] = {"before": _spread(before), "after": _spread(after)}
         order = sorted(range(len(after)), key=lambda j: (-abs(after[j]), j))
-        out["worst_features"] = [_feature(j, targets, errors, before, after, attained) for j in order[:10]]
-        out["unreachable"] = [_feature(j, targets, errors, before, after, attained) for j in solution.unreachable]
+        rows = [
+            {
+                "feature": names[j],
+                "target": float(targets[j]),
+                "attained": float(attained[j]),
+                "standard_error": float(errors[j]),
+                "before": float(before[j]),
+                "after": float(after[j]),
+            }
+            for j in (*order[:10], *solution.unreachable)
+        ]
+        out["worst_features"], out["unreachable"] = rows[:10], rows[len(order[:10]) :]
     out["warnings"] = _warnings(out)
     return out
-
-
-def _feature(
-    j: int, targets: np.ndarray, errors: np.ndarray, before: np.ndarray, after: np.ndarray, attained: np.ndarray
-) -> dict[str, Any]:
-    return {
-        "feature": FEATURE_NAMES[j],
-        "target": float(targets[j]),
-        "attained": float(attained[j]),
-        "standard_error": float(errors[j]),
-        "before": float(before[j]),
-        "after": float(after[j]),
-    }
 
 
 def _warnings(out: dict[str, Any]) -> list[str]:

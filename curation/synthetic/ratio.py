@@ -32,7 +32,7 @@ from curation.synthetic.packed import digest, pack, unpack
 from curation.synthetic.training import quantise
 from curation.text.tokens import TOKENISER, Tokens
 
-RATIO_VERSION = "ratio-1"
+RATIO_VERSION = "ratio-2"
 SAMPLE = 8192  # documents of each side that a fit looks at
 STORED = 4096  # of a reference, that its profile keeps
 SPAN = 400  # tokens of a document that are fitted to, from its beginning
@@ -186,9 +186,16 @@ def fit_ratio(reference: Sample, crawl: Sample) -> Ratio:
         "share_unlike": [float(value) for value in links[:, 0]],
         "mean": {name: round(float(values.mean()), 6) for name, values in sides.items()},
         "sd": {name: round(float(values.std()), 6) for name, values in sides.items()},
+        "kurtosis": {name: round(_kurtosis(values), 6) for name, values in sides.items()},
     }
     ratio = Ratio(weights, scales, links, report, "")
     return ratio._replace(version=digest(_header(ratio), _arrays(ratio)))
+
+
+def _kurtosis(values: np.ndarray) -> float:
+    """Mean fourth power of the standardised values; 1, its least, where they do not vary."""
+    sd = values.std()
+    return float(np.mean(((values - values.mean()) / sd) ** 4)) if sd > 0 else 1.0
 
 
 def score_ratio(tokens: Tokens, keys: np.ndarray, ratio: Ratio, least: int = LEAST_WORDS) -> np.ndarray:

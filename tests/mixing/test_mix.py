@@ -52,6 +52,41 @@ def test_verdicts_sharpen_the_mix(full, crawl):
     assert human_share(mix(crawl, full, p=p, kappa=6.0)[0], crawl) > plain
 
 
+def with_ratio(batch, seed):
+    """A score that leans towards human documents, with one in ten missing, and the report of its fit."""
+    rng = np.random.default_rng(seed)
+    human = np.array(batch.column("group").to_pylist()) == "human"
+    score = np.where(human, 0.4, -1.2) + rng.normal(0, 0.7, len(human))
+    missing = rng.random(len(human)) < 0.1
+    return batch.append_column("ratio_logit", pa.array(score, pa.float32(), mask=missing))
+
+
+RATIO = {
+    "documents": {"reference": 1500},
+    "mean": {"reference": 0.4},
+    "sd": {"reference": 0.7},
+    "kurtosis": {"reference": 3.0},
+}
+
+
+def test_a_ratio_sharpens_the_mix_and_is_balanced_with_the_other_features(full, crawl):
+    scored = [with_ratio(b, i) for i, b in enumerate(crawl)]
+    weights, report = mix(scored, full, mode="ratio", ratio=RATIO)
+    assert human_share(weights, scored) > human_share(mix(crawl, full)[0], crawl) + 0.03
+    assert len(report["tolerance"]["features"]) == FEATURES + 2
+    assert report["imbalance"]["after"]["largest"] < 1.1
+    score = np.concatenate([b.column("ratio_logit").fill_null(0.4).to_numpy() for b in scored])
+    assert abs(np.average(score, weights=np.concatenate(weights)) - 0.4) < 1.1 * 0.7 / 1500**0.5
+
+
+def test_ratios_are_no_target_where_the_reference_covers_little(crawl):
+    part = profile_of(signals(1500, 0, 1, genres=(0, 1)))
+    scored = [with_ratio(b, i) for i, b in enumerate(crawl)]
+    report = mix(scored, part, mode="ratio", ratio=RATIO)[1]
+    assert report["coverage"] < 0.9
+    assert "ratio_logit" not in report["tolerance"]["features"]
+
+
 def test_a_reference_without_most_genres_does_no_harm(crawl):
     part = profile_of(signals(1500, 0, 1, genres=(0, 1)))
     gated, report = mix(crawl, part)
@@ -169,7 +204,9 @@ def test_moments_of_the_weighted_scalars_reach_the_reference(full, crawl):
 
 
 def test_bad_modes_are_refused(crawl):
-    with pytest.raises(ValueError, match="mix.mode.*'ratio'"):
+    with pytest.raises(ValueError, match="mix.mode.*'ration'"):
+        mix(crawl, None, mode="ration")
+    with pytest.raises(ValueError, match="ratio needs a reference"):
         mix(crawl, None, mode="ratio")
     with pytest.raises(ValueError, match="needs a reference profile"):
         mix(crawl, None)
