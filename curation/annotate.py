@@ -4,13 +4,14 @@ Everything that later phases know about a document is written here; the text its
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, diversity, schema, synthetic
-from curation.batch import dates, pack
+from curation.batch import as_strings, dates, pack
 from curation.kernels.minhash import count_words
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer, tokenise
@@ -94,11 +95,13 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         "word_count": pa.array(words, pa.int64()),
         "tokens": _counts(batch, settings.tokens, words),
         "date": dates(_column(batch, settings.date)) if settings.date else pa.nulls(documents, pa.date32()),
-        "url_key": url_keys(_column(batch, settings.url)) if settings.url else pa.nulls(documents, pa.binary(16)),
+        "url_key": pa.nulls(documents, pa.binary(16)),
         "content_hash": dedup.fixed_binary(content),
         "norm_hash": dedup.fixed_binary(norm, has_words),
         "row_hash": dedup.fixed_binary(dedup.row_hashes(batch, settings.added, {settings.text: content})),
     }
+    if settings.url is not None:
+        columns["url_key"] = url_keys(as_strings(_column(batch, settings.url)))
     columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
     if settings.gated:
         gated = gate.gate(tokens, data, starts)
@@ -160,10 +163,7 @@ def public_ids(batch: pa.RecordBatch, name: str | None, content: np.ndarray) -> 
     """The id column as strings; the content hash in hex where there is none or it is null."""
     if name is None:
         return _hexes(content)
-    given = _column(batch, name)
-    if pa.types.is_dictionary(given.type):
-        given = given.dictionary_decode()
-    given = given.cast(pa.string())
+    given = as_strings(_column(batch, name))
     return pc.if_else(pc.is_valid(given), given, _hexes(content)) if given.null_count else given
 
 
@@ -176,10 +176,7 @@ def _hexes(digests: np.ndarray) -> pa.Array:
 def _strings(batch: pa.RecordBatch, name: str | None, default: pa.Array | None) -> pa.Array:
     if name is None:
         return default
-    values = _column(batch, name)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    values = values.cast(pa.string())
+    values = as_strings(_column(batch, name))
     return pc.coalesce(values, default) if default is not None and values.null_count else values
 
 
@@ -189,6 +186,16 @@ def _counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Ar
         return ours
     given = _column(batch, name)
     try:
-        return pc.coalesce(given.cast(pa.int64()), ours)
-    except pa.ArrowInvalid:
-        raise ValueError(f"columns.tokens: column {name!r} ({given.type}) holds values that are no counts") from None
+        counts = given.cast(pa.int64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # some are no counts: ours stand for these
+        counts = pa.array([_count(value) for value in given.to_pylist()], pa.int64())
+    return pc.if_else(pc.fill_null(pc.greater_equal(counts, 0), False), counts, ours)
+
+
+def _count(value: Any) -> int | None:
+    """A value as a number of tokens, None where it is none."""
+    try:
+        count = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return count if count < 1 << 40 else None

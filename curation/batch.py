@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +12,7 @@ from curation.schema import ADDED, OPTIONAL
 
 #: most records of one batch, so that short documents do not make wide feature tables
 MAX_ROWS = 16_384
+_JSON = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
 
 
 def text_bytes(text: Any) -> np.ndarray:
@@ -34,11 +36,32 @@ def text_bytes(text: Any) -> np.ndarray:
     return pc.binary_length(text).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
+def as_strings(values: Any) -> Any:
+    """A column of any type as strings, value by value where Arrow cannot: nested values as JSON, bytes that are no
+    UTF-8 as hex. Null stays null.
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    try:
+        return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([None if value is None else _as_string(value) for value in values.to_pylist()], pa.string())
+
+
+def _as_string(value: Any) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.hex()
+    return value if isinstance(value, str) else orjson.dumps(value, default=str, option=_JSON).decode()
+
+
 def holds_dates(kind: Any) -> bool:
     """Can a column of this type hold dates: dates, timestamps, strings, or a dictionary of these?"""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     return text or pa.types.is_date(kind) or pa.types.is_timestamp(kind)
 
 
@@ -50,7 +73,7 @@ def dates(column: Any) -> Any:
         column = column.dictionary_decode()
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
         return column.cast(pa.date32(), safe=False)
-    days: Any = pc.utf8_slice_codeunits(column, 0, 10)
+    days: Any = pc.utf8_slice_codeunits(column.cast(pa.string()), 0, 10)
     return pc.strptime(days, format="%Y-%m-%d", unit="s", error_is_null=True).cast(pa.date32(), safe=False)
 
 

@@ -150,6 +150,12 @@ class Signals(Section):
     features: bool = Field(True, description="store the columns that mixing needs")
 
 
+class Limits(Section):
+    document_mb: float = Field(
+        256.0, gt=0, le=1900, description="text of a document, or a line of JSON, above which it is quarantined"
+    )
+
+
 class Run(Section):
     runner: str = Field("local", description="local, or the name of a Beam runner such as FnApiRunner")
     workers: int = Field(0, ge=0, description="threads; 0 takes one per core")
@@ -159,6 +165,9 @@ class Run(Section):
         "parquet", description="format of the kept and excluded shards"
     )
     seed: int = Field(1, description="seed of sampling")
+    retry_quarantined: bool = Field(
+        False, description="read shards again of which something was quarantined, and decide anew"
+    )
 
 
 class Config(Section):
@@ -185,6 +194,7 @@ class Config(Section):
     exclude_ids: str | None = Field(None, description="file of ids to exclude, one a line")
     exclude_near: bool = Field(False, description="exclude near-duplicates of the excluded ids too")
     decontaminate: Decontaminate = Field(default_factory=Decontaminate)
+    limits: Limits = Field(default_factory=Limits)
     run: Run = Field(default_factory=Run)
 
     @property

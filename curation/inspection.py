@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import io
+from curation.batch import as_strings, choose
 from curation.config import Config, ConfigError, Input, load, nearest
 from curation.layout import FORMATS
 from curation.plan import Shard
@@ -95,13 +96,20 @@ def _documents(
     a name is given."""
     if limit <= 0:
         return
+    columns = config.columns
+    id_name = columns.id or "id"
+    wanted = {columns.text, id_name, *(columns.prefix + column.name for column in (*ADDED, *OPTIONAL))}
     for folder in folders:
         for shard in _shards(config, folder):
             if name is not None and not _is(shard.relative, name):
                 continue
             for batch, _ in io.read_shard(shard, text=config.columns.text, batch_bytes=4 << 20, on_bad=_ignore):
-                matching = batch.filter(pc.fill_null(keep(batch), False))
-                for row in matching.slice(0, limit).to_pylist():
+                found = choose(batch, pc.fill_null(keep(batch), False)).slice(0, limit)
+                # not every column, since there are types without a Python form
+                shown = {n: found.column(n) for n in found.schema.names if n in wanted}
+                if id_name in shown:
+                    shown[id_name] = as_strings(shown[id_name])
+                for row in pa.RecordBatch.from_pydict(shown).to_pylist():
                     yield row | {"in": f"{folder}/{shard.relative}"}
                     limit -= 1
                     if limit <= 0:
@@ -129,10 +137,7 @@ def _has_id(config: Config, ids: set[str]) -> Any:
 
     def keep(batch: pa.RecordBatch) -> pa.Array:
         if name in batch.schema.names:
-            column = batch.column(name)
-            if pa.types.is_dictionary(column.type):
-                column = column.dictionary_decode()
-            return pc.is_in(column.cast(pa.string()), value_set=plain)
+            return pc.is_in(as_strings(batch.column(name)), value_set=plain)
         hexes = [_hex(value) for value in batch.column(hash_name).to_pylist()]
         return pa.array(np.isin(np.array(hexes, object), plain.to_pylist()))
 

@@ -1,6 +1,6 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
-from curation.io.files import atomic, delete, exists, open_file, remove_abandoned, safe_join, size
+from curation.io.files import atomic, delete, exists, open_file, remove_abandoned, safe_join, size, version
 from curation.io.inputs import check_columns, expand
 from curation.io.manifest import build as build_manifest
 from curation.io.manifest import checksum, input_entry, lock, output_entry, versions
@@ -37,6 +37,7 @@ __all__ = [
     "remove_abandoned",
     "safe_join",
     "size",
+    "version",
     "versions",
     "write_manifest",
 ]

@@ -2,6 +2,7 @@
 all.
 """
 
+import errno
 import os
 import re
 import tempfile
@@ -23,6 +24,7 @@ ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oc
 #: the package that a protocol needs and our extra that installs it
 PACKAGES = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gcp"), "gcs": ("gcsfs", "gcp")}
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = ".tmp-"  # names of files that are not finished begin with it
 
 
@@ -174,11 +176,13 @@ def _list_local(folder: str, depth: int | None) -> Iterator[Found]:
         folders[:] = keep
         for name in names:
             path = os.path.join(where, name)
-            with suppress(FileNotFoundError):  # a dangling link
+            try:
                 status = os.stat(path)
-                yield Found(
-                    path, name if below == "." else f"{below}/{name}", status.st_size, str(status.st_mtime_ns)
-                )
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):  # a dangling link, or one to itself
+                    continue
+                raise
+            yield Found(path, name if below == "." else f"{below}/{name}", status.st_size, str(status.st_mtime_ns))
 
 
 def _forbidden(error: OSError) -> None:
@@ -229,6 +233,11 @@ def atomic(url: str) -> Iterator[IO[bytes]]:
             with open(temporary, "xb") as file:
                 yield file
             os.replace(temporary, path)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            way_out = f"{error.strerror}; make room there and run the same command again, finished files stay"
+            raise OSError(error.errno, way_out, path) from None
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)

@@ -23,6 +23,7 @@ MANIFEST = "manifest.json"
 OURS = ("kept", "excluded", "quarantine", "signals", "decisions", "report")
 MOST_NAMES = 5  # of what there is instead, in an error
 MOST_COLUMNS = 20
+MOST_NAME_BYTES = 240  # of a file or folder; outputs add to it, and file systems take 255
 
 
 def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
@@ -52,6 +53,7 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
         except PermissionError as error:
             raise ConfigError(f"{error.filename} may not be listed; {READABLE}") from None
         for file in matched:
+            _check_name(file)
             identity = os.path.realpath(files.local_path(file.url)) if files.is_local(file.url) else file.url
             if files.is_local(file.url) and not os.access(identity, os.R_OK):
                 raise ConfigError(f"{file.url} may not be read; {READABLE}")
@@ -77,6 +79,19 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
         Shard(index, file.url, source, relative, entry.trust, entry.before, file.size, file.version)
         for index, ((source, relative), (entry, file)) in enumerate(sorted(found.items()))
     )
+
+
+def _check_name(file: files.Found) -> None:
+    """Raise ConfigError where the outputs of a file could not have their names."""
+    try:
+        longest = max(len(part.encode()) for part in file.relative.split("/"))
+    except UnicodeEncodeError:
+        raise ConfigError(f"the name {os.fsencode(file.url)!r} is not UTF-8: rename it") from None
+    if longest > MOST_NAME_BYTES:
+        raise ConfigError(
+            f"the name {file.url} is too long: what is written beside it adds an ending, and {MOST_NAME_BYTES} bytes "
+            f"are most, not {longest}; rename it"
+        )
 
 
 def _check_output_names(found: dict[tuple[str, str], tuple[Input, files.Found]]) -> None:
@@ -275,6 +290,8 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
         if schema is None:
             continue
         for key, name in _named(columns):
+            if (count := schema.names.count(name)) > 1:
+                raise ConfigError(f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one")
             absent = name not in schema.names and format_of(shard.url) != "parquet"
             # a field may come late: look through the shard, whose schema is that of records with text
             if absent and (name != columns.text or has_field(shard, name)):

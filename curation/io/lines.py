@@ -82,8 +82,9 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
                 piece = engine.decompress(part)
             except zstandard.ZstdError as error:
                 raise ValueError(f"the zstd data is damaged: {error}") from None
-            if piece:
-                yield piece
+            # lines are split piece by piece, so a large one of nothing but newlines would be many
+            for at in range(0, len(piece), READ_BYTES):
+                yield piece[at : at + READ_BYTES]
             start += len(part)
             if engine.eof:
                 start -= len(engine.unused_data)

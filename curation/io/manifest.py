@@ -44,17 +44,21 @@ def versions() -> dict[str, str]:
 
 def input_entry(shard: Shard, rows: int) -> dict[str, Any]:
     """The manifest's line on an input: where, how large, which version, what checksum and how many
-    records.
+    records. The checksum is null where the file cannot be read any more, so when it was deleted since.
     """
+    try:
+        found = checksum(shard.url)
+    except OSError:
+        found = None
     return {
         "url": shard.url,
         "source": shard.source,
         "relative": shard.relative,
         "trust": shard.trust,
-        "bytes": files.size(shard.url),
+        "bytes": shard.size,
         "version": shard.version,
         "rows": rows,
-        "xxh3_128": checksum(shard.url),
+        "xxh3_128": found,
     }
 
 

@@ -28,8 +28,8 @@ class BadRecord:
     bytes.
 
     error is one of invalid_json, not_an_object, text_missing, text_not_a_string, invalid_utf8, line_too_long,
-    broken_compression, broken_row_group and unreadable_file. count is 1 where nobody can know how many were
-    lost.
+    document_too_long, broken_compression, broken_row_group and unreadable_file. count is 1 where nobody can know how
+    many were lost.
     """
 
     row: int

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import batch as batches
@@ -55,16 +56,17 @@ def read_shard(
 
     text: the text column. batch_bytes: most bytes of text in a batch (of whole lines for JSON lines); a
     longer document is a batch of its own. schema: that of JSON lines as `final_schema` gave it earlier, which
-    saves a pass; Parquet has its own. columns: what to deliver, with the text; of Parquet nothing else is
-    read, so that a break in another column goes unnoticed. on_bad: called with every BadRecord, in order; one for a
-    file that is empty where it may not be, or that is Parquet, gzip or zstd under the extension of another format.
+    saves a pass; Parquet has its own. longest_line: bytes of a document, or of a line of JSON, above which it is
+    bad. columns: what to deliver, with the text; of Parquet nothing else is read, so that a break in another column
+    goes unnoticed. on_bad: called with every BadRecord, in order; one for a file that is empty where it may not be,
+    or that is Parquet, gzip or zstd under the extension of another format.
 
     Records are bad that are not valid UTF-8 (any string column), not a JSON object, or whose text is missing
     or not a string; null text is good. Raises ConfigError when a Parquet file has no such text column, and
     ValueError when JSON lines do not fit the given schema.
     """
     if format_of(shard.url) == "parquet":
-        yield from _read_parquet(shard, text, batch_bytes, columns, on_bad)
+        yield from _read_parquet(shard, text, batch_bytes, columns, on_bad, longest_line)
         return
     schema = final_schema(shard, text=text, longest_line=longest_line) if schema is None else schema
     if text not in schema.names:
@@ -178,7 +180,7 @@ def _chosen(schema: pa.Schema, text: str, columns: list[str] | None) -> list[str
 
 
 def _read_parquet(
-    shard: Shard, text: str, batch_bytes: int, columns: list[str] | None, on_bad: OnBad
+    shard: Shard, text: str, batch_bytes: int, columns: list[str] | None, on_bad: OnBad, longest: int
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     with _opened(shard, on_bad) as file:
         if isinstance(file, io.BytesIO) and not file.getbuffer().nbytes:
@@ -202,7 +204,7 @@ def _read_parquet(
                 found = _row_group(parquet, group, _chosen(schema, text, columns), count)
                 for whole in found:
                     for batch in batches.slice_by_bytes(whole, text, batch_bytes):
-                        good, rows = _valid(batch, row, on_bad)
+                        good, rows = _valid(batch, row, text, longest, on_bad)
                         row += batch.num_rows
                         if len(rows):
                             yield good, rows
@@ -241,16 +243,24 @@ def _row_group(
     return whole
 
 
-def _valid(batch: pa.RecordBatch, row: int, on_bad: OnBad) -> tuple[pa.RecordBatch, np.ndarray]:
-    """The records of a batch whose strings are UTF-8, and their numbers; the first of the batch is record
-    `row`.
+def _valid(
+    batch: pa.RecordBatch, row: int, text: str, longest: int, on_bad: OnBad
+) -> tuple[pa.RecordBatch, np.ndarray]:
+    """The records of a batch whose strings are UTF-8 and whose text has at most `longest` bytes, and their numbers;
+    the first of the batch is record `row`.
     """
     rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
-    if _is_valid(batch):
+    sizes = batches.text_bytes(batch.column(text))
+    too_long = sizes > longest
+    if not too_long.any() and _is_valid(batch):
         return batch, rows
-    bad = [i for i in range(batch.num_rows) if not _is_valid(batch.slice(i, 1))]
+    bad = [i for i in range(batch.num_rows) if too_long[i] or not _is_valid(batch.slice(i, 1))]
     for i in bad:
         one = batch.slice(i, 1)
+        if too_long[i]:
+            message = f"the text has {sizes[i]} bytes, more than {longest} (limits.document_mb)"
+            on_bad(BadRecord(row + i, None, 1, "document_too_long", message, _head(one.column(text))))
+            continue
         names = [
             name
             for name, column in zip(one.schema.names, one.columns, strict=True)
@@ -282,6 +292,13 @@ def _is_valid_array(array: Any) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _head(array: Any) -> bytes:
+    """The first bytes of a text of any length."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary.take(array.indices)
+    return pc.binary_slice(array.cast(pa.large_binary()), 0, RAW_BYTES)[0].as_py()
 
 
 def _raw(array: Any) -> bytes:

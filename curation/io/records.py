@@ -41,7 +41,7 @@ def blocks(
             yield Block(first, held)
             held, size = [], 0
         if too_long:
-            message = f"the line has {line.size} bytes, more than {longest}"
+            message = f"the line has {line.size} bytes, more than {longest} (limits.document_mb)"
             on_bad(BadRecord(row, line.offset, 1, "line_too_long", message, line.data))
         else:
             if not held:

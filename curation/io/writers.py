@@ -149,11 +149,11 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
             self.close()
         else:
-            self.abort()
+            self._fail(error)
 
 
 def _difference(found: pa.Schema, wanted: pa.Schema) -> str:

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from curation import io, progress
 from curation.config import Config, ConfigError
-from curation.jobs import annotate, duplicates, lines, ratio, resolve, select, stages, summarise, weigh
+from curation.jobs import annotate, duplicates, earlier_outputs, lines, ratio, resolve, select, stages, summarise, weigh
 from curation.jobs.prepare import configure, prepare
 from curation.jobs.profile import build_reference
 from curation.plan import Job, Step
@@ -18,6 +18,8 @@ __all__ = ["build_reference", "configure", "curate", "prepare", "rewrite_report"
 
 def steps(job: Job) -> list[Step]:
     """The four phases as steps; a phase whose results stand from an earlier run has little to do."""
+    if job.config.run.retry_quarantined:
+        earlier_outputs.forget_quarantined(job)
     resolved = [*resolve.steps(job), *duplicates.steps(job), *lines.steps(job)]
     return [*ratio.steps(job), *annotate.steps(), *resolved, *weigh.steps(job), *select.steps(job)]
 

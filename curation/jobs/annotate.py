@@ -63,11 +63,12 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     key = [job.hashes["annotate"], shard.size, shard.version, shard.source]
     found = io.read_stamp(url)
     measured = not config.measure.enabled or io.exists(stages.state_path(job, shard))
+    longest = stages.longest(config)
     cut = lines.wanted(config) is None or io.exists(lines.units_path(job, shard))
-    if found is not None and found["key"] == key and measured and cut:
+    if found is not None and found["key"] == key and measured and cut and _within(found, longest):
         return found
     wanted = replace(settings(config), ratio=ratio.load(job))
-    input_schema = io.final_schema(shard, text=config.columns.text)
+    input_schema = io.final_schema(shard, text=config.columns.text, longest_line=longest)
     if wanted.id is None and "id" in input_schema.names:
         wanted = replace(wanted, id="id")
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
@@ -76,13 +77,7 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     written = pa.schema([*wanted.schema, *steps.fields])
     with io.ShardWriter(url, "parquet", written, {}, ["source", "group", "lang", "gate"]) as writer:
         with lines.Units(job, shard) as units, io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
-            for batch, rows in io.read_shard(
-                shard,
-                text=config.columns.text,
-                batch_bytes=int(config.run.batch_mb * 1e6),
-                schema=input_schema,
-                on_bad=quarantine,
-            ):
+            for batch, rows in stages.read_shard(job, shard, input_schema, quarantine):
                 batch, said = steps.run(batch, rows)
                 done = annotate(batch, rows, shard.source, wanted)
                 writer.write(pa.RecordBatch.from_arrays([*done.signals.columns, *said], schema=written))
@@ -99,11 +94,18 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
                 file.write(diversity.dump(state))
         # the signals appear last: a stamp means that statistics and quarantine stand there too
         counts["units"] = units.count
-        stamp = {"key": key, **counts, "quarantined": quarantine.count, "schema": pack_schema(input_schema)}
+        stamp = {"key": key, **counts, "quarantined": quarantine.count, "longest": longest}
+        stamp["schema"] = pack_schema(input_schema)
         if steps.failures:
             stamp["failures"] = steps.failures
         writer.values = stamp
     return stamp
+
+
+def _within(found: dict[str, Any], longest: int) -> bool:
+    """Would another limit of the length of documents have found the same?"""
+    before = found.get("longest")
+    return before == longest or (before is not None and before < longest and not found["quarantined"])
 
 
 def update(state: Any, done: Annotated) -> Any:

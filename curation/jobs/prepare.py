@@ -152,6 +152,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
     excluded = io.checksum(config.exclude_ids) if config.exclude_ids else None
     resolve = _hash(
         annotate=annotate,
+        limits=config.limits.model_dump(),
         inputs=inputs,
         dedup=dedup.model_dump(exclude={"memory_mb", "preset"}),
         against=[[run.checksum for run in against], config.against_all],

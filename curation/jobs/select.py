@@ -51,7 +51,7 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
     signals = io.read_stamp(stages.signals_path(job, shard))
     if signals is None:
         raise RuntimeError(f"the signals of {shard.url} are gone; run the same command again")
-    done_path = stages.decisions_path(job, "select", shard).removesuffix(".parquet") + ".json"
+    done_path = stages.selected_path(job, shard)
     key = [job.hashes["select"], *signals["key"]]
     found = stages.read_json(done_path)
     if found is not None and found["key"] == key and found["sizes"] == _sizes(job, shard, paths):
@@ -77,13 +77,7 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             names = full.names if config.run.excluded == "full" else brief
             target = pa.schema([full.field(name) for name in names])
             excluded = stack.enter_context(io.ShardWriter(paths["excluded"], format, target))
-        for batch, rows in io.read_shard(
-            shard,
-            text=config.columns.text,
-            batch_bytes=int(config.run.batch_mb * 1e6),
-            schema=input_schema,
-            on_bad=_already_quarantined,
-        ):
+        for batch, rows in stages.read_shard(job, shard, input_schema, _already_quarantined):
             decided = decisions.take(rows)
             if config.steps:
                 stays = decided.columns["filter_reason"].is_null()
@@ -105,6 +99,12 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             if state is not None:
                 state = _measure(state, text, decided)
             progress(batch.num_rows, pc.sum(decided.signals.column("bytes")).as_py() or 0)
+        if tally.counts["kept"] + tally.counts["excluded"] != signals["documents"]:
+            raise RuntimeError(
+                f"{shard.url} gave {signals['documents']:,} documents at first and "
+                f"{tally.counts['kept'] + tally.counts['excluded']:,} now: it was deleted or cannot be read any more. "
+                "Put it back and run the same command again, or leave it out and give another --output"
+            )
         if state is not None:
             with io.atomic(after_path(job, shard)) as file:
                 file.write(diversity.dump(state))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,48 @@ def quarantine_path(job: Job, shard: Shard) -> str:
 
 def decisions_path(job: Job, name: str, shard: Shard) -> str:
     return layout.path(job.config.output, f"decisions/{name}", shard)
+
+
+def selected_path(job: Job, shard: Shard) -> str:
+    """What says that the kept and excluded files of a shard are written."""
+    return decisions_path(job, "select", shard).removesuffix(".parquet") + ".json"
+
+
+def read_shard(
+    job: Job, shard: Shard, schema: pa.Schema, on_bad: Any
+) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """Batches of a shard with the numbers of their records, as `io.read_shard`, by the job's settings.
+
+    Raises RuntimeError at the end when the file is not the one that the job began with.
+    """
+    config = job.config
+    yield from io.read_shard(
+        shard,
+        text=config.columns.text,
+        batch_bytes=int(config.run.batch_mb * 1e6),
+        schema=schema,
+        on_bad=on_bad,
+        longest_line=longest(config),
+    )
+    check_unchanged(shard)
+
+
+def longest(config: Config) -> int:
+    """Bytes of a document above which it is quarantined."""
+    return int(config.limits.document_mb * 1e6)
+
+
+def check_unchanged(shard: Shard) -> None:
+    """Raise RuntimeError when a shard is there with another size or version than at the start of the job."""
+    try:
+        now = io.size(shard.url), io.version(shard.url)
+    except FileNotFoundError:
+        return
+    if now != (shard.size, shard.version):
+        raise RuntimeError(
+            f"{shard.url} was replaced or grew while the job read it; run the same command again once it is whole: "
+            "what was found of the other files stands"
+        )
 
 
 def read_signals(job: Job, shard: Shard, columns: list[str]) -> Iterator[pa.RecordBatch]:

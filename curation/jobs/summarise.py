@@ -239,9 +239,10 @@ def _diversity(job: Job) -> dict[str, Any]:
         for shard in job.shards:
             with io.open_file(path(job, shard)) as file:
                 state = diversity.load(file.read())
-            total = diversity.merge(total, state)
             sources[shard.source] = diversity.merge(sources.get(shard.source, diversity.empty(ruler)), state)
             shards[f"{shard.source}/{shard.relative}"] = diversity.at_block_size(state, ruler).mean
+        for state in sources.values():
+            total = diversity.merge(total, state)
         sides[side] = {
             "whole": diversity.values(diversity.result(total, ruler)),
             "total": diversity.at_block_size(total, ruler, TOTAL_BLOCKS).mean,
