@@ -1,0 +1,1 @@
+"""Trials of reliability: kills, fuzzing, memory and endurance, on the public command line and job."""
