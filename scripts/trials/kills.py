@@ -49,7 +49,9 @@ def trial(folder: Path, count: int, seed: int) -> int:
             problems.append(f"the second run failed: {again.stderr[-500:]}")
         else:
             problems += [f"{n} differs" for n in _differences(whole, output, subset=False)]
-        print(f"{done}/{count} {form}, killed {moment:.2f} s after the lock ({stage}): {problems or 'equal'}", flush=True)
+        print(
+            f"{done}/{count} {form}, killed {moment:.2f} s after the lock ({stage}): {problems or 'equal'}", flush=True
+        )
         if problems:
             failed.append(f"{done}: {problems}")
             output.rename(folder / f"failed-{done}")
@@ -59,7 +61,9 @@ def trial(folder: Path, count: int, seed: int) -> int:
     return 1 if failed else 0
 
 
-def _setup(folder: Path, form: str, settings: tuple[str, ...], seed: int) -> tuple[str, list[str], dict[str, str], float]:
+def _setup(
+    folder: Path, form: str, settings: tuple[str, ...], seed: int
+) -> tuple[str, list[str], dict[str, str], float]:
     """The command line, the hashes of an undisturbed run, and its seconds from the lock to the end."""
     for shard in range(SHARDS):
         records.plain(folder / "in" / f"part-{shard:02}.{form}", RECORDS, seed * 1000 + shard, broken=form != "parquet")

@@ -294,9 +294,7 @@ def long_line(path: Path, megabytes: int) -> None:
         file.write(b'"}\n' + lines(good(2)[1:]))
 
 
-@pytest.mark.parametrize(
-    ("megabytes", "bound"), [(40, 700), pytest.param(1000, 700, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("megabytes", "bound"), [(40, 700), pytest.param(1000, 700, marks=pytest.mark.slow)])
 def test_a_line_that_is_too_long_costs_no_memory(tmp_path, megabytes, bound):
     long_line(tmp_path / "in" / "a.jsonl", megabytes)
     counts, peak = subprocess_run(tmp_path, "limits.document_mb=20")
@@ -359,7 +357,7 @@ def test_tiny_shards_cost_little_each(tmp_path, shards):
 
 NAMES = [
     "a b  c.jsonl",
-    "it's \"quoted\".jsonl",
+    'it\'s "quoted".jsonl',
     "dots..and...more...jsonl",
     "ünïcödé 漢字 \U0001f600.jsonl",
     "new\nline\ttab.jsonl",
@@ -505,9 +503,7 @@ def test_a_file_deleted_before_it_is_read_is_one_entry(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "b.parquet"])
-def test_a_file_deleted_between_the_two_readings_is_named_and_the_run_goes_on_without_it(
-    tmp_path, monkeypatch, name
-):
+def test_a_file_deleted_between_the_two_readings_is_named_and_the_run_goes_on_without_it(tmp_path, monkeypatch, name):
     inside = put(tmp_path, "a.jsonl", lines(good(5)))
     if name == "b.jsonl":
         put(tmp_path, name, lines(good(8, "b")[5:]))
