@@ -120,10 +120,20 @@ def reference_build(
     output: Output = None,
     sets: Sets = None,
     licence: Annotated[list[str] | None, typer.Option("--licence", help="licence of the texts, kept in it")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", metavar="NAME", help="take documents of this source only")
+    ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="DATE", help="take documents dated before this day only; needs columns.date"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a profile that is there")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Build a reference profile from human text: what the mix is to look like."""
     values: dict[str, Any] = {"inputs": [_input(item) for item in inputs]} if inputs else {}
+    if before:
+        values["inputs"] = [{**item, "before": before} for item in values.get("inputs", [])]
 
     def act() -> int:
         from curation import jobs
@@ -131,7 +141,10 @@ def reference_build(
 
         if not output:
             raise ConfigError("say where the profile goes with --output PROFILE")
-        return jobs.build_reference(load(config, values, sets or []), output, licences=licence or [], quiet=quiet)
+        return jobs.build_reference(
+            load(config, values, sets or []), output, licences=licence or [], sources=source or [],
+            overwrite=overwrite, quiet=quiet,
+        )  # fmt: skip
 
     _act(act)
 

@@ -182,7 +182,9 @@ class Config(Section):
         default_factory=list,
         description="fastText models: [{model, label, column, min, max}], datatrove steps: [{type: datatrove, step}]",
     )
-    reference: str | None = Field(None, description="reference profile made by `curation reference build`")
+    reference: str | None = Field(
+        None, description="profile of `curation reference build`; `default` is the one that comes with the package"
+    )
     measure: Measure = Field(default_factory=Measure)
     mix: Mix = Field(default_factory=Mix)
     select: Select = Field(default_factory=Select)

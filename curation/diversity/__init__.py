@@ -2,10 +2,11 @@
 
 from curation.diversity.blocks import Blocks, at_block_size
 from curation.diversity.features import CORE_NAMES, STYLE_NAMES, Features, features
+from curation.diversity.human import Human
 from curation.diversity.measure import hash_ids, hash_texts, measure
 from curation.diversity.registry import STATISTICS, Statistic, readings
 from curation.diversity.ruler import Ruler, load_ruler
-from curation.diversity.state import State, compact, dump, empty, load, merge, update
+from curation.diversity.state import State, compact, dump, empty, load, merge, sealed, update, without
 from curation.diversity.statistics import Measured, compare, core_moments, result, values
 from curation.diversity.variance import Moments, effective_rank, floor, moments_of, variance_retention
 
@@ -15,6 +16,7 @@ __all__ = [
     "STYLE_NAMES",
     "Blocks",
     "Features",
+    "Human",
     "Measured",
     "Moments",
     "Ruler",
@@ -38,7 +40,9 @@ __all__ = [
     "moments_of",
     "readings",
     "result",
+    "sealed",
     "update",
     "values",
     "variance_retention",
+    "without",
 ]

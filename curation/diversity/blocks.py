@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from curation.diversity.human import Human
 from curation.diversity.registry import BLOCK, STATISTICS
 from curation.diversity.ruler import Ruler
 from curation.diversity.state import State, empty, excerpts, update
@@ -30,11 +31,12 @@ class Blocks(NamedTuple):
     reason: str | None
 
 
-def at_block_size(state: State, ruler: Ruler, blocks: int = 1) -> Blocks:
+def at_block_size(state: State, ruler: Ruler, blocks: int = 1, human: Human | None = None) -> Blocks:
     """Every statistic that is no size, on `blocks` random blocks of 350 documents of the reservoir.
 
     One block is the first documents by hash. Several are drawn from the reservoir anew each, so their spread is
-    enlarged by the finite-population correction 1 / sqrt(1 - 350 / documents) (Cochran 1977, section 2.6).
+    enlarged by the finite-population correction 1 / sqrt(1 - 350 / documents) (Cochran 1977, section 2.6). `human` is
+    that of `result`.
     """
     names = [name for name, statistic in STATISTICS.items() if statistic.worse != "none"]
     nothing = dict.fromkeys(names)
@@ -47,7 +49,7 @@ def at_block_size(state: State, ruler: Ruler, blocks: int = 1) -> Blocks:
     for block in range(blocks):
         order = np.argsort(mix64_array(keys ^ np.uint64(block << 32)), kind="stable") if block else keys
         chosen = np.sort(order[:BLOCK]).tolist()
-        measured = result(_state([texts[i] for i in chosen], ruler), ruler)
+        measured = result(_state([texts[i] for i in chosen], ruler), ruler, human)
         for name in names:
             found[name].append(measured[name]["value"])
     correction = 1 / math.sqrt(1 - BLOCK / len(texts)) if len(texts) > BLOCK else None

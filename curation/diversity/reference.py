@@ -1,4 +1,5 @@
-"""The reference profile: what trusted human text looks like, in one small file without any text.
+"""The reference profile: what trusted human text looks like, in one small file without any text (what its statistics
+need of a sample of documents is measured when it is built).
 
 A profile is built in two passes over the signals of the reference, each a mergeable exact state. Documents split into
 halves by a hash of their id. Half A gives the tables on which features depend (standardisation, coverage centroids);
@@ -14,6 +15,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +27,14 @@ from curation.mixing import features, gate
 from curation.mixing.report import Moments, moment_merge, moment_result, moment_sums
 from curation.mixing.reservoir import HALF, Reservoir, hash_ids, reservoir_empty, reservoir_merge, reservoir_update
 
-VERSION = "reference-1"
+VERSION = "reference-2"
 _CENTROID_SAMPLE = 4096
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: equal profiles are equal bytes
 _ANCHORS = "anchors/"
 _RATIO = "ratio/"
+_HUMAN = "human/"
+#: the reference that comes with the package, by this name wherever a profile is asked for
+DEFAULT = "default"
 _MOST_BYTES = 1 << 30
 
 
@@ -80,7 +85,10 @@ class Profile(NamedTuple):
     held_out_mean: np.ndarray  # float64[2, h]
     held_out_products: np.ndarray  # float64[2, h, h]
     anchors: dict[str, np.ndarray]  # state of the detector's human anchors, as the detector keeps it
-    statistics: bytes  # diversity statistics of the reference, as diversity keeps them
+    statistics: bytes  # diversity statistics of the reference, as diversity keeps them, sealed
+    blocks: dict[str, dict[str, float | None]]  # `mean` and `spread` of statistics over blocks of 350 documents
+    human: dict[str, np.ndarray]  # fields of diversity.Human; empty for a small reference
+    name: str  # what a report calls it; empty for a profile known by its file
     ruler: str  # hash of the tables on which features were measured
     model: str  # hash of the detector that scored the anchors
     licences: tuple[str, ...]
@@ -194,6 +202,9 @@ def build(
     ruler: str = "",
     model: str = "",
     licences: tuple[str, ...] = (),
+    blocks: Mapping[str, Mapping[str, float | None]] | None = None,
+    human: Mapping[str, np.ndarray] | None = None,
+    name: str = "",
     ratio: Mapping[str, np.ndarray] | None = None,
 ) -> Profile:
     """The profile of both passes. Raises ProfileError when a half has no documents in the language."""
@@ -220,6 +231,9 @@ def build(
         held_out_products=np.stack([s for _, s in held_out]),
         anchors={key: np.asarray(anchors[key]) for key in sorted(anchors or {})} if anchors else {},
         statistics=statistics,
+        blocks={part: dict(sorted(values.items())) for part, values in (blocks or {}).items()},
+        human=dict(human or {}),
+        name=name,
         ruler=ruler,
         model=model,
         licences=tuple(licences),
@@ -235,6 +249,7 @@ def save(profile: Profile) -> bytes:
         "sd": profile.standard.sd,
         **{name: getattr(profile, name) for name in _ARRAYS},
         **{_ANCHORS + key: value for key, value in profile.anchors.items()},
+        **{_HUMAN + key: value for key, value in profile.human.items()},
         **{_RATIO + key: value for key, value in profile.ratio.items()},
     }
     header = {"version": VERSION, **{name: getattr(profile, name) for name in _HEADER}, "arrays": sorted(arrays)}
@@ -302,6 +317,7 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     return Profile(
         standard=features.Standard(arrays["mean"], arrays["sd"]),
         anchors={key.removeprefix(_ANCHORS): value for key, value in arrays.items() if key.startswith(_ANCHORS)},
+        human={key.removeprefix(_HUMAN): value for key, value in arrays.items() if key.startswith(_HUMAN)},
         ratio={key.removeprefix(_RATIO): value for key, value in arrays.items() if key.startswith(_RATIO)},
         statistics=statistics,
         **{key: arrays[key] for key in _ARRAYS},
@@ -309,7 +325,12 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     )
 
 
-_HEADER = ("language", "documents", "tokens", "ruler", "model", "licences", "signals_version")
+def default() -> bytes:
+    """The profile that comes with the package: general English by humans; see `default/CARD.md`."""
+    return (resources.files("curation.diversity") / "default" / "profile.zip").read_bytes()
+
+
+_HEADER = ("language", "name", "documents", "tokens", "blocks", "ruler", "model", "licences", "signals_version")
 _ARRAYS = (
     "centroids", "cell_documents", "cell_means", "cell_squares", "scalars_mean", "scalars_products",
     "held_out_mean", "held_out_products",

@@ -17,7 +17,7 @@ from curation.diversity.features import Features
 from curation.diversity.features import features as make_features
 from curation.diversity.ruler import Ruler
 from curation.kernels.hashing import mix64_array
-from curation.kernels.histograms import SAMPLE, SLOTS, count_kernel, merge_samples, moments_kernel
+from curation.kernels.histograms import SAMPLE, SLOTS, count_kernel, mentions_kernel, merge_samples, moments_kernel
 from curation.text.tokens import Tokens
 
 State = dict[str, np.ndarray]
@@ -27,7 +27,7 @@ RESERVOIR = 2048  # documents
 EXCERPT = 1024  # bytes of each of them
 SEED = np.uint64(0x5DEECE66D1CE4E5B)
 _MOST_BYTES = 1 << 27
-TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions")
+TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions", "threaded")
 GRAMS = ("word", "run4", "run8")
 
 #: what merging does with each array: add integers, add and saturate at 2^32 - 1, take the larger, require
@@ -44,6 +44,9 @@ OPERATIONS = {
     "core_products": "add",
     "direction": "add",
     "levels": "max",
+    "thread_level": "max",
+    "thread_keys": "sample",
+    "thread_values": "sample",
     **{f"{g}_{part}": "sample" for g in GRAMS for part in ("keys", "values")},
     **{f"reservoir_{part}": "bottom-k" for part in ("priority", "content", "length", "text")},
 }
@@ -69,6 +72,9 @@ def _empty() -> State:
         "core_products": np.zeros((16, 16), np.int64),
         "direction": np.zeros(80, np.int64),
         "levels": np.zeros(len(GRAMS), np.int64),
+        "thread_level": np.zeros(1, np.int64),
+        "thread_keys": np.zeros(0, np.uint64),
+        "thread_values": np.zeros((0, 4), np.int64),
         "reservoir_priority": np.zeros(0, np.uint64),
         "reservoir_content": np.zeros(0, np.uint64),
         "reservoir_length": np.zeros(0, np.uint16),
@@ -92,18 +98,21 @@ def update(
     ids_hash: np.ndarray,
     features: Features | None = None,
     mask: np.ndarray | None = None,
+    threads: np.ndarray | None = None,
 ) -> State:
     """Add a batch of documents to a state, in place, and return it.
 
     tokens: of the batch; data uint8 and starts int64[documents + 1]: `text_buffer` of the same column;
     ids_hash uint64[documents]: any hash of the documents' ids, by which the reservoir is drawn; features: of
-    the same tokens and ruler, made here when None; mask bool[documents]: True skips a document. Raises
-    ValueError for lengths that do not match and for a ruler that is not the state's.
+    the same tokens and ruler, made here when None; mask bool[documents]: True skips a document; threads
+    uint64[documents]: a hash of the thread of each, 0 for none. Raises ValueError for lengths that do not match
+    and for a ruler that is not the state's.
     """
     documents = len(tokens.offsets) - 1
     _same_ruler(state["ruler"], np.frombuffer(ruler.version.encode(), np.uint8))
     skip = np.zeros(documents, bool) if mask is None else np.asarray(mask, bool)
-    lengths = {"starts": len(starts) - 1, "ids_hash": len(ids_hash), "mask": len(skip)}
+    within = np.where(skip, 0, np.zeros(documents, np.uint64) if threads is None else threads).astype(np.uint64)
+    lengths = {"starts": len(starts) - 1, "ids_hash": len(ids_hash), "mask": len(skip), "threads": len(within)}
     wrong = [f"{name} is for {n}" for name, n in lengths.items() if n != documents]
     if wrong:
         raise ValueError(f"the tokens are of {documents} documents, but {', '.join(wrong)}")
@@ -120,12 +129,15 @@ def update(
     kept = ~skip
     state["style"] += found.style[kept].sum(axis=0, dtype=np.int64)
     size = int(np.diff(starts)[kept].sum())
-    state["totals"] += np.array([int(kept.sum()), size, words, n_tokens, measured, directions], np.int64)
+    threaded = int((within > 0).sum())
+    state["totals"] += np.array([int(kept.sum()), size, words, n_tokens, measured, directions, threaded], np.int64)
     for i in range(len(GRAMS)):
         keys, counts, in_documents = (array[i] for array in samples[:3])
         used = np.flatnonzero(counts)
         used = used[np.argsort(keys[used])]
         _join_samples(state, i, keys[used], np.stack([counts[used], in_documents[used]], axis=1))
+    if within.any():
+        _join_threads(state, *_mentions(tokens, within, ruler))
     _offer(state, data, starts, np.asarray(ids_hash, np.uint64), np.flatnonzero(kept))
     return state
 
@@ -151,6 +163,7 @@ def merge(a: State, b: State) -> State:
             merged[name] = x
     for i, gram in enumerate(GRAMS):
         _join_samples(merged, i, b[f"{gram}_keys"], b[f"{gram}_values"])
+    _join_threads(merged, b["thread_keys"], b["thread_values"])
     return compact(merged)
 
 
@@ -175,6 +188,36 @@ def _join_samples(state: State, i: int, keys: np.ndarray, values: np.ndarray) ->
     state[own[0]], state[own[1]], state["levels"][i] = merge_samples(
         state[own[0]], state[own[1]], keys, values, state["levels"][i], SAMPLE
     )
+
+
+def _join_threads(state: State, keys: np.ndarray, values: np.ndarray) -> None:
+    level = state["thread_level"]
+    state["thread_keys"], state["thread_values"], level[0] = merge_samples(
+        state["thread_keys"], state["thread_values"], keys, values, level[0], SAMPLE
+    )
+
+
+def _mentions(tokens: Tokens, threads: np.ndarray, ruler: Ruler) -> tuple[np.ndarray, np.ndarray]:
+    """Content words by thread: keys ascending, and plain and negated mentions, pairs of both inside one document and
+    all pairs inside one document, whose mentions do not count as two voices."""
+    size = len(tokens.hash)
+    keys, documents, signs = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.uint8)
+    n = mentions_kernel(
+        tokens.hash, tokens.kind, tokens.length, tokens.offsets, threads, ruler.marker_keys, ruler.marker_values,
+        keys, documents, signs,
+    )  # fmt: skip
+    keys, documents, signs = keys[:n], documents[:n], signs[:n]
+    order = np.lexsort((documents, keys))
+    keys, documents, signs = keys[order], documents[order], signs[order].astype(np.int64)
+    if not n:
+        return keys, np.zeros((0, 4), np.int64)
+    voice = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]) | (documents[1:] != documents[:-1])])
+    minus = np.add.reduceat(signs, voice)
+    total = np.diff(np.r_[voice, n])
+    plus = total - minus
+    columns = np.stack([plus, minus, plus * minus, total * (total - 1) // 2], axis=1)
+    first = np.flatnonzero(np.r_[True, keys[voice][1:] != keys[voice][:-1]])
+    return keys[voice][first], np.add.reduceat(columns, first, axis=0)
 
 
 def _offer(
@@ -213,6 +256,23 @@ def _excerpt(document: np.ndarray) -> np.ndarray:
     while end > EXCERPT - 4 and (document[end] & 0xC0) == 0x80:
         end -= 1
     return document[:end]
+
+
+def sealed(state: State) -> State:
+    """The state without any text, for files that are given away; what rests on the sample of documents is lost."""
+    none = {name: _EMPTY[name].copy() for name, operation in OPERATIONS.items() if operation == "bottom-k"}
+    return {**state, **none}
+
+
+def without(corpus: State, shard: State) -> State:
+    """A corpus as far as novelty reads it, less the documents of a shard that is part of it."""
+    keys, counts = corpus["run8_keys"], corpus["run8_values"][:, 0]
+    own_keys, own = shard["run8_keys"], shard["run8_values"][:, 0]
+    at = np.minimum(np.searchsorted(own_keys, keys), max(len(own_keys) - 1, 0))
+    mine = np.where(own_keys[at] == keys, own[at], 0) if len(own_keys) else np.zeros(len(keys), np.int64)
+    left = counts > mine
+    values = corpus["run8_values"][left]
+    return {**corpus, "run8_keys": keys[left], "run8_values": values}
 
 
 def excerpts(state: State) -> list[bytes]:

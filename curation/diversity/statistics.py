@@ -8,10 +8,12 @@ import numpy as np
 from curation.diversity import estimators as e
 from curation.diversity import reservoir
 from curation.diversity.features import CORE_NAMES, STYLE_NAMES
+from curation.diversity.human import Human, scalars, squared_distances
 from curation.diversity.registry import BLOCK, BUDGET, STATISTICS
 from curation.diversity.ruler import Ruler
-from curation.diversity.state import TOTALS, State, excerpts
+from curation.diversity.state import GRAMS, TOTALS, State, excerpts
 from curation.diversity.variance import Moments, effective_rank
+from curation.text import Tokens
 
 CORE_GRID = 1024.0  # of the sums of standardised core scalars
 DIRECTION_GRID = float(1 << 20)
@@ -41,8 +43,15 @@ def core_moments(state: State) -> Moments:
     return Moments(float(n), mean, covariance)
 
 
-def result(state: State, ruler: Ruler) -> dict[str, Measured]:
-    """Every statistic of STATISTICS, by name. Raises ValueError for a ruler that is not the state's."""
+def result(
+    state: State, ruler: Ruler, human: Human | None = None, corpus: State | None = None
+) -> dict[str, Measured]:
+    """Every statistic of STATISTICS, by name.
+
+    human: of a reference, for the statistics that tell how far documents are from human ones; corpus: the state of
+    other documents, against which novelty is measured (`without` takes a shard out of its own corpus). What needs the
+    one that is None is None, with this reason. Raises ValueError for a ruler that is not the state's.
+    """
     if bytes(state["ruler"]).decode("ascii", "replace") != ruler.version:
         raise ValueError(f"the state was measured on another ruler than {ruler.version}")
     totals = dict(zip(TOTALS, state["totals"].tolist(), strict=True))
@@ -54,7 +63,9 @@ def result(state: State, ruler: Ruler) -> dict[str, Measured]:
     found |= _samples(state, totals["words"], totals["documents"])
     found |= _rates(state)
     found |= _documents(state, ruler, totals)
-    found |= _reservoir(state, ruler)
+    found |= _reservoir(state, ruler, human)
+    found["novelty"] = novelty(state, corpus)
+    found["thread_disagreement"] = _threads(state)
     return {name: _measured(name, *found[name]) for name in STATISTICS}
 
 
@@ -103,6 +114,11 @@ def _counts(state: State, ruler: Ruler, words: int) -> dict[str, Found]:
         found["tail_mass"] = share, float(np.sqrt(share * (1 - share) / words)), words, None
     else:
         found["tail_mass"] = _too_few(0, 1, "words")
+    if words < BUDGET:
+        found["distinct_1"] = _too_few(words, BUDGET, "words")
+    else:
+        seen = float((types * e.rarefied_seen(values, words, BUDGET)).sum())
+        found["distinct_1"] = seen / BUDGET, None, words, None
     if words < BUDGET:
         found["tail_coverage"] = _too_few(words, BUDGET, "words")
     else:
@@ -196,7 +212,44 @@ def _documents(state: State, ruler: Ruler, totals: Mapping[str, int]) -> dict[st
     return found
 
 
-def _reservoir(state: State, ruler: Ruler) -> dict[str, Found]:
+def novelty(state: State, corpus: State | None) -> Found:
+    """Share of the sampled runs of 8 words of a state that are not in the corpus, weighted by how often they occur.
+
+    Both samples hold every run whose hash is small, so a run is in the corpus exactly when it is in its sample.
+    """
+    if corpus is None:
+        return None, None, 0, "needs other documents to compare with"
+    i = GRAMS.index("run8")
+    level = max(int(state["levels"][i]), int(corpus["levels"][i]))
+    keys, counts = state["run8_keys"], state["run8_values"][:, 0].astype(np.float64)
+    if level:
+        below = keys >> np.uint64(64 - level) == 0
+        keys, counts = keys[below], counts[below]
+    if not len(keys):
+        return _too_few(0, 1, "sampled runs of 8 words")
+    new = ~np.isin(keys, corpus["run8_keys"])
+    total = float(counts.sum())
+    share = float(counts[new].sum()) / total
+    # runs are sampled, not their occurrences: the error is that of a ratio over sampled keys (Cochran 1977, 2.11)
+    error = float(np.sqrt((((new - share) * counts) ** 2).sum())) / total
+    return share, error, len(keys), None
+
+
+def _threads(state: State) -> Found:
+    if not state["totals"][TOTALS.index("threaded")]:
+        return None, None, 0, "no document has a thread: name its column with columns.thread"
+    plus, minus, opposed_inside, pairs_inside = state["thread_values"].astype(np.float64).T
+    n = plus + minus
+    opposed = plus * minus - opposed_inside
+    pairs = n * (n - 1) / 2 - pairs_inside
+    total = float(pairs.sum())
+    if total <= 0:
+        return None, None, 0, "no content word is in two documents of one thread"
+    share = float(opposed.sum()) / total
+    return share, float(np.sqrt(((opposed - share * pairs) ** 2).sum())) / total, total, None
+
+
+def _reservoir(state: State, ruler: Ruler, human: Human | None) -> dict[str, Found]:
     texts = excerpts(state)
     tokens = reservoir.tokens_of(texts)
     distinct, pairs = reservoir.distinct_bigrams(tokens, BUDGET)
@@ -215,7 +268,29 @@ def _reservoir(state: State, ruler: Ruler) -> dict[str, Found]:
         found["skeleton_templates"] = _too_few(len(texts), reservoir.TEMPLATE_BLOCK, "documents of 6 tokens")
     else:
         found["skeleton_templates"] = shared.mean, shared.error, len(texts), None
-    return found
+    return found | _distances(tokens, ruler, human)
+
+
+def _distances(tokens: Tokens, ruler: Ruler, human: Human | None) -> dict[str, Found]:
+    """Shares of documents by distance: from the reference, and from the middle of the shard itself."""
+    names = ("far_documents", "farthest_documents", "central_share")
+    if human is None:
+        return dict.fromkeys(names, (None, None, 0, "needs a reference: it says how far human documents stray"))
+    values = scalars(tokens, ruler)
+    n = len(values)
+    if n < 2:
+        return dict.fromkeys(names, _too_few(n, 2, "documents with words"))
+    from_human = squared_distances(values, human.mean, human.precision)
+    from_own = squared_distances(values, values.mean(0), human.precision)
+    shares = (
+        float((from_human > human.radius[1]).mean()),
+        float((from_human > human.radius[2]).mean()),
+        float((from_own < human.radius[0]).mean()),
+    )
+    return {
+        name: (share, float(np.sqrt(max(share * (1 - share), 1 / n) / n)), n, None)
+        for name, share in zip(names, shares, strict=True)
+    }
 
 
 def values(results: Mapping[str, Measured]) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ import xxhash
 from curation import __version__, diversity, io, schema, synthetic
 from curation.config import Config, ConfigError, load, nearest, overlay
 from curation.dedup import column_of
+from curation.diversity.reference import DEFAULT
 from curation.jobs import benchmarks, checks, earlier_outputs, filters, ratio, stages
 from curation.plan import Job
 from curation.synthetic.ratio import RATIO_VERSION
@@ -103,8 +104,9 @@ def _check_settings(config: Config) -> None:
 def _check_files(config: Config) -> None:
     filters.check(config)
     for key, url in (("reference", config.reference), ("exclude_ids", config.exclude_ids)):
-        if url is not None and not io.exists(url):
-            raise ConfigError(f"{key}: there is no file {url}")
+        if url is not None and (key, url) != ("reference", DEFAULT) and not io.exists(url):
+            own = "; `default` is the one that comes with the package" if key == "reference" else ""
+            raise ConfigError(f"{key}: there is no file {url}{own}")
     try:
         model = synthetic.load_model(config.detect.model) if config.detect.enabled else None
         profile = stages.load_profile(config.reference) if config.reference is not None else None
@@ -129,7 +131,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
     model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
     ruler = diversity.load_ruler().version
     inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before)] for s in shards]
-    profile = io.checksum(config.reference) if config.reference else None
+    profile = stages.profile_checksum(config.reference) if config.reference else None
     # a ratio is fitted to all of the inputs and the reference, so every score changes with any of them
     fitted = {"ratio": [RATIO_VERSION, profile, inputs]} if ratio.wanted(config) else {}
     annotate = _hash(

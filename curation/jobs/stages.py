@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from curation import io, layout, schema
 from curation.config import Config
@@ -123,11 +124,20 @@ def read_json(url: str) -> Any:
 
 @lru_cache(maxsize=4)
 def load_profile(url: str) -> Any:
-    """The reference profile, loaded once in a process."""
+    """The reference profile, loaded once in a process; `default` is the one that comes with the package."""
     from curation.diversity import reference
 
+    if url == reference.DEFAULT:
+        return reference.load(reference.default(), "the default reference")
     with io.open_file(url, "rb") as file:
         return reference.load(file.read(), url)
+
+
+def profile_checksum(url: str) -> str:
+    """Hash of the bytes of a reference profile."""
+    from curation.diversity import reference
+
+    return xxhash.xxh3_128_hexdigest(reference.default()) if url == reference.DEFAULT else io.checksum(url)
 
 
 def added_columns(config: Config) -> list[schema.Column]:

@@ -18,7 +18,6 @@ from curation.synthetic.calibration import BASES
 from curation.synthetic.evaluation import LENGTHS
 
 TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
-REFERENCE_BLOCKS = 12  # enough to tell how far blocks of human text stray
 
 
 MUCH_REMOVED = 0.5  # share of a source that leaves as duplicates, above which a run says so loudly
@@ -252,11 +251,10 @@ def _diversity(job: Job) -> dict[str, Any]:
     statistics: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in diversity.readings().items()}
     reference: dict[str, float | None] = {}
     if job.config.reference:
-        kept = stages.load_profile(job.config.reference).statistics
-        blocks = diversity.at_block_size(diversity.load(kept), ruler, REFERENCE_BLOCKS)
-        reference = blocks.mean
+        blocks = stages.load_profile(job.config.reference).blocks
+        reference = blocks["mean"]
         for name, entry in statistics.items():
-            entry["scale"] = blocks.spread[name]
+            entry["scale"] = blocks["spread"].get(name)
     return {**sides, "reference": reference, "statistics": statistics}
 
 

@@ -66,7 +66,7 @@ def _thin(table, level):
 def _count(table, h, d):
     """Count an occurrence of h in document d; returns 1 for a key that was not there.
 
-    table uint64[SLOTS, 4], open-addressed: key, occurrences, documents, last document + 1; one row is half a cache line.
+    table uint64[SLOTS, 4], open-addressed: key, occurrences, documents, last document + 1; a row is in one cache line.
     """
     mask = np.uint64(len(table) - 1)
     document = np.uint64(d + 1)
@@ -83,6 +83,44 @@ def _count(table, h, d):
     table[i, 1] = table[i, 2] = np.uint64(1)
     table[i, 3] = document
     return 1
+
+
+@njit(inline="always")
+def _content(entry, code, kind, length):
+    """Whether a word is one whose polarity is counted."""
+    return (
+        (code == NO_CLASS) & (entry & COMMON == 0) & (kind & (NUMBER | CHAR) == 0) & (length >= CONTENT_LENGTH)
+    )
+
+
+@njit(nogil=True, cache=True)
+def mentions_kernel(hashes, kinds, lengths, offsets, threads, marker_keys, marker_values, keys, documents, signs):
+    """Mentions of content words in documents with a thread (uint64[documents], 0 for none), as `count_kernel` counts
+    them; returns how many.
+
+    Fills keys uint64[tokens], a hash of thread and word, documents int64[tokens] and signs uint8[tokens], 1 for a
+    mention that is negated.
+    """
+    packed = pack_markers(marker_keys, marker_values)
+    n = 0
+    for d in range(len(offsets) - 1):
+        if threads[d] == 0:
+            continue
+        negated = offsets[d] - NEGATION_REACH - 1
+        for t in range(offsets[d], offsets[d + 1]):
+            entry, kind = marker(packed, hashes[t]), np.int64(kinds[t])
+            code = (entry >> CLASS_SHIFT) & CLASS_MASK
+            if not kind & WORD:
+                if ends_sentence(code):
+                    negated = offsets[d] - NEGATION_REACH - 1
+            elif code == NEGATION:
+                negated = t
+            elif _content(entry, code, kind, lengths[t]):
+                keys[n] = pair_hash(threads[d], hashes[t])
+                documents[n] = d
+                signs[n] = t - negated <= NEGATION_REACH
+                n += 1
+    return n
 
 
 @njit(nogil=True, cache=True)
@@ -143,12 +181,7 @@ def count_kernel(
             previous, adjacent = h, True
             if code == NEGATION:
                 negated = t
-            content = (
-                (code == NO_CLASS)
-                & (entry & COMMON == 0)
-                & (kind & (NUMBER | CHAR) == 0)
-                & (lengths[t] >= CONTENT_LENGTH)
-            )
+            content = _content(entry, code, kind, lengths[t])
             sign = np.uint64(t - negated <= NEGATION_REACH)
             mention[n_mentions] = np.uint32(((h >> np.uint64(20)) & low17) << np.uint64(1) | sign)
             n_mentions += content
@@ -206,23 +239,28 @@ def _sample(word, n, d, tables, filled, levels):
 
 @njit(nogil=True, cache=True)
 def merge_samples(keys_a, values_a, keys_b, values_b, level, limit):
-    """Union of two samples (keys uint64[n] ascending, values int64[n, 2] added) and the level it needs.
+    """Union of two samples (keys uint64[n] ascending, values int64[n, k] added) and the level it needs.
 
     The level is the least one, not below `level`, at which at most `limit` keys are left.
     """
     n_a, n_b = len(keys_a), len(keys_b)
-    keys, values = np.empty(n_a + n_b, np.uint64), np.empty((n_a + n_b, 2), np.int64)
+    columns = values_a.shape[1]
+    keys, values = np.empty(n_a + n_b, np.uint64), np.empty((n_a + n_b, columns), np.int64)
     i = j = n = 0
     while i < n_a or j < n_b:
         if j >= n_b or (i < n_a and keys_a[i] <= keys_b[j]):
-            keys[n], values[n, 0], values[n, 1] = keys_a[i], values_a[i, 0], values_a[i, 1]
+            keys[n] = keys_a[i]
+            for k in range(columns):
+                values[n, k] = values_a[i, k]
             if j < n_b and keys_a[i] == keys_b[j]:
-                values[n, 0] += values_b[j, 0]
-                values[n, 1] += values_b[j, 1]
+                for k in range(columns):
+                    values[n, k] += values_b[j, k]
                 j += 1
             i += 1
         else:
-            keys[n], values[n, 0], values[n, 1] = keys_b[j], values_b[j, 0], values_b[j, 1]
+            keys[n] = keys_b[j]
+            for k in range(columns):
+                values[n, k] = values_b[j, k]
             j += 1
         n += 1
     while n > 0 and not _below(keys[n - 1], level):

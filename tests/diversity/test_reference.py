@@ -3,10 +3,14 @@ import json
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mixing.world import profile_of, signals
 
-from curation.diversity import reference
+from curation import diversity, jobs
+from curation.config import ConfigError, load
+from curation.diversity import load_ruler, reference
 from curation.mixing.features import design_matrix, fixed_width, held_out_matrix
 
 
@@ -122,3 +126,53 @@ def test_a_reference_without_documents_is_refused():
         profile_of(signals(0, 0, 7))
     with pytest.raises(reference.ProfileError, match="'de'"):
         profile_of(signals(50, 0, 8), language="de")
+
+
+def test_the_default_profile_is_small_general_and_without_documents():
+    data = reference.default()
+    profile = reference.load(data, language="en")
+    assert len(data) < 5_000_000
+    assert profile.ruler == load_ruler().version
+    assert "general" in profile.name and profile.licences
+    state = diversity.load(profile.statistics)
+    assert len(state["reservoir_text"]) == 0 and not profile.ratio and not profile.anchors["number"].any()
+    assert profile.blocks["mean"]["far_documents"] == pytest.approx(0.05, abs=0.02)
+    assert 0 < profile.blocks["spread"]["entropy"] < 0.2
+
+
+def texts(n):
+    rows = [f"Document {i} speaks of {'good ' * (i % 7)}things, and worse ones too. It ends at {i}." for i in range(n)]
+    source = ["a" if i % 3 else "b" for i in range(n)]
+    date = [f"{2015 + i % 10}-06-01" for i in range(n)]
+    return pa.table({"id": [f"d{i}" for i in range(n)], "text": rows, "source": source, "date": date})
+
+
+def build(folder, file, **given):
+    inputs = {"path": str(folder / "in.parquet"), **given.pop("item", {})}
+    values = {"inputs": [inputs], "detect": {"enabled": False}, "columns": {"source": "source", "date": "date"}}
+    jobs.build_reference(load(None, values), str(folder / file), quiet=True, **given)
+    return (folder / file).read_bytes()
+
+
+def test_building_twice_gives_the_same_bytes_and_nothing_is_replaced_silently(tmp_path):
+    pq.write_table(texts(900), tmp_path / "in.parquet")
+    first = build(tmp_path, "one.zip", name="mine")
+    assert build(tmp_path, "two.zip", name="mine") == first
+    profile = reference.load(first)
+    assert profile.name == "mine" and len(diversity.load(profile.statistics)["reservoir_text"]) == 0
+    with pytest.raises(ConfigError, match="--overwrite"):
+        build(tmp_path, "one.zip")
+    assert build(tmp_path, "one.zip", name="mine", overwrite=True) == first
+    assert b"speaks of" not in first
+
+
+def test_a_reference_of_some_sources_or_before_a_date(tmp_path):
+    pq.write_table(texts(900), tmp_path / "in.parquet")
+    by_source = reference.load(build(tmp_path, "source.zip", sources=["b"]))
+    assert sum(by_source.documents) == 300
+    by_date = reference.load(build(tmp_path, "date.zip", item={"before": "2018-01-01"}))
+    assert sum(by_date.documents) == 270
+    both = build(tmp_path, "both.zip", sources=["b"], item={"before": "2018-01-01"})
+    assert sum(reference.load(both).documents) == 90
+    with pytest.raises(ConfigError, match="none of the 900 documents"):
+        build(tmp_path, "none.zip", sources=["c"])
