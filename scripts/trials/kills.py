@@ -7,13 +7,13 @@ broken records among them, repeated paragraphs and scores.
 
 import hashlib
 import json
+import multiprocessing
 import random
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from trials import process, records
+from trials import records
 
 SETTINGS = (
     ("parquet", ("select.rate=0.7", "run.workers=2", "run.batch_mb=0.05")),
@@ -33,25 +33,21 @@ def trial(folder: Path, count: int, seed: int) -> int:
         form, arguments, whole, seconds = setups[done % len(setups)]
         output = folder / "killed"
         moment = draw.uniform(0, seconds)
-        killed = _kill([*arguments, "--quiet", "--output", str(output)], output, moment)
-        if not killed:
+        run = _start(arguments, output)
+        if not _kill(run, output, moment):
             early += 1
             _delete(output)
             continue
         done += 1
         stage = _stage(output)
         problems = [f"{n} is not whole after the kill" for n in _differences(whole, output, subset=True)]
-        again = subprocess.run(
-            [*arguments, "--quiet", "--output", str(output)],
-            env=process.environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if again.returncode:
-            problems.append(f"the second run failed: {again.stderr[-500:]}")
+        again = _start(arguments, output)
+        again.join()
+        if again.exitcode:
+            problems.append(f"the second run failed with {again.exitcode}")
         else:
             problems += [f"{n} differs" for n in _differences(whole, output, subset=False)]
-        print(
-            f"{done}/{count} {form}, killed {moment:.2f} s after the lock ({stage}): {problems or 'equal'}", flush=True
-        )
+        print(f"{done}/{count} {form}, killed after {moment:.2f} s ({stage}): {problems or 'equal'}", flush=True)
         if problems:
             failed.append(f"{done}: {problems}")
             output.rename(folder / f"failed-{done}")
@@ -66,37 +62,58 @@ def _setup(
 ) -> tuple[str, list[str], dict[str, str], float]:
     """The command line, the hashes of an undisturbed run, and its seconds from the lock to the end."""
     for shard in range(SHARDS):
-        records.plain(folder / "in" / f"part-{shard:02}.{form}", RECORDS, seed * 1000 + shard, broken=form != "parquet")
-    arguments = process.command([str(folder / "in")], folder / "whole", *settings)
-    subprocess.run([*arguments, "--quiet"], check=True, env=process.environment())
+        name = f"part-{shard:02}.{form}"
+        records.plain(folder / "in" / name, RECORDS, seed * 1000 + shard, broken=form != "parquet")
+    arguments = ["run", "--quiet", "--input", str(folder / "in")]
+    for setting in settings:
+        arguments += ["--set", setting]
+    # the first time in this process, which then has everything loaded that runs need
+    _work([*arguments, "--output", str(folder / "whole")])
     whole = hashes(folder / "whole")
-    # timed once more, with warm caches
-    with subprocess.Popen([*arguments, "--quiet", "--output", str(folder / "timed")], env=process.environment()) as run:
-        _wait_for(folder / "timed" / ".lock", run)
-        begin = time.perf_counter()
-        run.wait()
-    if hashes(folder / "timed") != whole:
+    timed = folder / "timed"
+    run = _start(arguments, timed)
+    _wait_for(timed / ".lock", run)
+    begin = time.perf_counter()
+    run.join()
+    seconds = time.perf_counter() - begin
+    if run.exitcode or hashes(timed) != whole:
         raise RuntimeError(f"two undisturbed runs of {form} differ: {folder}")
-    _delete(folder / "timed")
-    return form, arguments, whole, time.perf_counter() - begin
+    _delete(timed)
+    return form, arguments, whole, seconds
+
+
+def _work(arguments: list[str]) -> None:
+    """The command line in this process. Raises RuntimeError when it fails."""
+    from curation.cli import app
+
+    try:
+        app(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise RuntimeError(f"{arguments} ended with {end.code}") from None
+
+
+def _start(arguments: list[str], output: Path) -> Any:
+    """The command line in a fork of this process, which spares it starting Python and loading the kernels."""
+    run = multiprocessing.get_context("fork").Process(target=_work, args=([*arguments, "--output", str(output)],))
+    run.start()
+    return run
 
 
 def _wait_for(path: Path, run: Any) -> None:
-    while not path.exists() and run.poll() is None:
+    while not path.exists() and run.is_alive():
         time.sleep(0.002)
 
 
-def _kill(arguments: list[str], output: Path, moment: float) -> bool:
+def _kill(run: Any, output: Path, moment: float) -> bool:
     """Whether the run was still at work at that moment after its lock."""
-    with subprocess.Popen(arguments, env=process.environment(), stderr=subprocess.DEVNULL) as run:
-        _wait_for(output / ".lock", run)
-        try:
-            run.wait(moment)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.wait()
-            return True
-    return False
+    _wait_for(output / ".lock", run)
+    run.join(moment)
+    if not run.is_alive():
+        return False
+    run.kill()
+    run.join()
+    return True
 
 
 def _stage(output: Path) -> str:
