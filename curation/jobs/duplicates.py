@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import dedup, schema
+from curation.config_dedup import Dedup, candidate_probability
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import earlier, resolve, stages
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -216,7 +217,7 @@ def _describe(job: Job, candidates: pa.Table, clusters: pa.Table) -> dict[str, A
             "edges": edges.tolist(),
             "counts": np.histogram(np.clip(similarity, edges[0], edges[-1]), edges)[0].tolist(),
         },
-        "curves": _curves(np.array(counted["candidate_pairs"], np.int64), similarity),
+        "curves": _curves(job.config.dedup, np.array(counted["candidate_pairs"], np.int64), similarity),
         "largest": [
             {
                 "cluster_id": row["cluster_id"],
@@ -266,12 +267,15 @@ def _null_keys(job: Job, candidates: pa.Table) -> int:
     return int(pc.sum(pc.and_(own, candidates.column("keep_key").is_null())).as_py() or 0)
 
 
-def _curves(pairs: np.ndarray, merged: np.ndarray) -> dict[str, list[float]]:
-    """Pairs that were compared and documents that merged, by similarity in 50 bins from 0 to 1."""
+def _curves(settings: Dedup, pairs: np.ndarray, merged: np.ndarray) -> dict[str, list[float]]:
+    """Pairs that were compared and documents that merged, by similarity in 50 bins from 0 to 1, and the probability
+    that a pair in the middle of a bin is compared."""
     edges = np.linspace(0.0, 1.0, 51)
+    middles = ((edges[1:] + edges[:-1]) / 2).tolist()
     share = np.arange(len(pairs)) / max(len(pairs) - 1, 1)
     return {
         "edges": edges.tolist(),
+        "expected": [candidate_probability(middle, settings.bands, settings.rows) for middle in middles],
         "candidates": np.histogram(share, edges, weights=pairs)[0].astype(int).tolist(),
         "merged": np.histogram(merged, edges)[0].tolist(),
     }

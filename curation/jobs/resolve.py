@@ -1,4 +1,6 @@
 """Resolve, first half: what scores mean here, by the human anchors, and which documents leave for reasons of their own.
+
+That an id to be excluded stands nowhere is worth a warning: a take-down that took nothing down.
 """
 
 from functools import lru_cache
@@ -17,10 +19,13 @@ _SCORED = ["row", "logit", "logit_check", "word_count", "source", "date", "gate"
 
 
 def steps(job: Job) -> list[Step]:
-    """Calibration from the anchors."""
-    if not job.config.detect.enabled:
-        return [Step("calibrate", "resolve")]
-    return [Step("calibrate", "resolve", work=anchors, merge=synthetic.merge, finish=_calibrate)]
+    """Calibration from the anchors; where ids are to be excluded, a look for them."""
+    calibrate = Step("calibrate", "resolve")
+    if job.config.detect.enabled:
+        calibrate = Step("calibrate", "resolve", work=anchors, merge=synthetic.merge, finish=_calibrate)
+    if job.config.exclude_ids is None:
+        return [calibrate]
+    return [calibrate, Step("exclude ids", "resolve", work=_excluded_ids, merge=_either, finish=_unmatched)]
 
 
 # calibration
@@ -128,6 +133,33 @@ class Gone:
         reason[batch.column("bytes").to_numpy() == 0] = 0
         names = pa.array(["empty_text", "exclude_id", "synthetic", "contaminated"])
         return pc.coalesce(names.take(pa.array(reason, mask=reason < 0)), filters.excluded(self._config, batch))
+
+
+UNMATCHED = "decisions/exclude_ids.json"
+SHOWN_IDS = 5
+
+
+def _excluded_ids(job: Job, shard: Shard, context: Context, progress: Progress) -> np.ndarray:
+    """bool[ids]: which of the ids to be excluded, in order, does a document of the shard have?"""
+    ids = _read_ids(job.config.exclude_ids or "")
+    found = np.zeros(len(ids), bool)
+    for batch in stages.read_signals(job, shard, ["id"]):
+        at = pc.index_in(batch.column("id"), value_set=ids).drop_null()
+        found[at.to_numpy()] = True
+    return found
+
+
+def _either(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a | b
+
+
+def _unmatched(job: Job, merged: np.ndarray | None, context: Context) -> None:
+    ids = _read_ids(job.config.exclude_ids or "")
+    missing = np.flatnonzero(~(merged if merged is not None else np.zeros(len(ids), bool)))
+    first = ids.take(pa.array(missing[:SHOWN_IDS])).to_pylist()
+    stages.write_json(
+        f"{job.config.output}/{UNMATCHED}", {"ids": len(ids), "unmatched": len(missing), "first": first}
+    )
 
 
 @lru_cache(maxsize=2)

@@ -182,7 +182,8 @@ class _Tally:
         _count(counts["labels"], columns["synthetic_label"])
         _count(counts["undetermined"], columns["synthetic_reason"].drop_null())
         table = pa.table({"source": signals.column("source"), "reason": columns["filter_reason"], "bytes": size})
-        for row in table.group_by(["source", "reason"], use_threads=False).aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist():
+        grouped = table.group_by(["source", "reason"], use_threads=False)
+        for row in grouped.aggregate([("bytes", "count"), ("bytes", "sum")]).to_pylist():
             zero = dict.fromkeys(("read", "kept", "bytes", "bytes_kept"), 0)
             source = counts["sources"].setdefault(row["source"], {**zero, "by_reason": {}})
             source["read"] += row["bytes_count"]

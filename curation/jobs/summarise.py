@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import benchmarks, earlier_outputs, lines, select, stages
+from curation.jobs import benchmarks, earlier_outputs, lines, resolve, select, stages
 from curation.jobs import weights as weighing
 from curation.plan import Job, Shard
 from curation.report.feature_names import readable
@@ -338,6 +338,10 @@ def _warnings(
     job: Job, clusters: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]
 ) -> list[str]:
     found = []
+    ids = stages.read_json(f"{job.config.output}/{resolve.UNMATCHED}") if job.config.exclude_ids else None
+    if ids is not None and ids["unmatched"]:
+        named = ", ".join(map(repr, ids["first"])) + (", ..." if ids["unmatched"] > len(ids["first"]) else "")
+        found.append(f"{ids['unmatched']:,} of {ids['ids']:,} ids in exclude_ids are the id of no document: {named}")
     for item in sorted({item.step for item in job.config.steps}):
         failed = [shard["failures"][item] for shard in counts if item in shard["failures"]]
         if failed:

@@ -348,8 +348,8 @@ def tokenise_kernel(data, starts, classes, folding, hashes, kinds, lengths, toke
 
     data uint8[bytes], starts int64[docs + 1]; classes uint8[65536] and folding uint16[65536] are the shipped tables.
     Filled: hashes uint64, kinds uint8, lengths uint8 (code points, at most 255), of equal size; token_offsets
-    int64[docs + 1]. Returns -1 where the tokens are more than the arrays hold. Workspace: 63 bytes per byte of a chunk, which is of CHUNK bytes
-    or as long as a text goes on without white space.
+    int64[docs + 1]. Returns -1 where the tokens are more than the arrays hold. Workspace: 63 bytes per byte of a chunk,
+    which is of CHUNK bytes or as long as a text goes on without white space.
 
     Where words end cannot be predicted, so no step branches on it: groups of bytes are compared 64 at a time with
     their neighbours (as simdjson finds its structure, Langdale & Lemire 2019), and words are hashed side by side,

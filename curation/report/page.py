@@ -96,6 +96,7 @@ def _drawings(report: Mapping[str, Any]) -> dict[str, str | None]:
         "reasons": plots.reasons(documents),
         "removed": plots.removed_by_source(duplicates),
         "similarity": plots.similarity(duplicates),
+        "curves": plots.curves(duplicates),
         "scores": plots.scores(synthetic),
         "by_source": plots.prevalence("by-source", w.section(synthetic, "by_source"), everything),
         "by_shard": plots.prevalence("by-shard", w.section(synthetic, "by_shard"), everything),

@@ -129,6 +129,41 @@ def similarity(duplicates: Mapping[str, Any]) -> str | None:
     return d.drawing("similarity", 2.4, paint)
 
 
+def curves(duplicates: Mapping[str, Any]) -> str | None:
+    """Pairs that were compared and documents that merged, by similarity, and the chance to be compared."""
+    table = section(duplicates, "curves")
+    compared, merged = bins(table, table.get("candidates")), bins(table, table.get("merged"))
+    if compared is None:
+        return None
+    edges, heights = compared
+    expected = [number(p) or 0.0 for p in listing(table.get("expected"))]
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.stairs(heights, edges, fill=True, color=d.MUTED, alpha=0.35)
+        if merged is not None:
+            axes.stairs(merged[1], edges, fill=True, color=d.EXCLUDED, alpha=0.85)
+        axes.grid(axis="y")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_xlabel("estimated Jaccard similarity")
+        axes.set_ylabel("pairs, documents")
+        axes.set_ylim(0, max(heights) * 1.08)
+        axes.yaxis.set_major_formatter(lambda y, _: count(y))
+        axes.yaxis.set_major_locator(d.locator(4, integer=True))
+        handles = [d.patch("pairs compared", d.MUTED, 0.35), d.patch("documents merged", d.EXCLUDED, 0.85)]
+        if len(expected) == len(edges) - 1:
+            other = axes.twinx()
+            middles = [(a + b) / 2 for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            other.plot(middles, expected, color=d.INK, linewidth=1.2)
+            other.grid(visible=False)
+            other.set_ylim(0, 1.08)
+            other.yaxis.set_major_formatter(lambda y, _: share(round(y, 6)))
+            handles.append(d.mark("chance of a pair to be compared", d.INK, "", line="-"))
+        d.legend(figure, handles)
+
+    return d.drawing("curves", 2.6, paint)
+
+
 def scores(synthetic: Mapping[str, Any]) -> str | None:
     """Score histograms of the largest sources over that of the human anchors, with the threshold."""
     table = section(synthetic, "histogram")

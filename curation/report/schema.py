@@ -81,9 +81,11 @@ class Cluster(TypedDict, total=False):
 
 
 class Curves(TypedDict, total=False):
-    """Pairs that were compared and documents that merged, by similarity, in common bins."""
+    """Pairs that were compared and documents that merged, by similarity, in common bins; `expected` is the
+    probability 1 - (1 - s^rows)^bands that two documents of similarity s are compared."""
 
     edges: list[float]
+    expected: list[float]
     candidates: list[int]
     merged: list[int]
 

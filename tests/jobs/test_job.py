@@ -305,6 +305,16 @@ def test_excluded_ids_leave_with_their_own_reason_and_their_copies_stay(tmp_path
     assert {found[i]["filter_reason"] for i in ids} == {"exclude_id"}
     assert report["documents"]["by_reason"]["exclude_id"] == 4
     assert not any(row["duplicate_of"] in ids for row in found.values())
+    assert not any("exclude_ids" in warning for warning in report["run"]["warnings"])
+
+
+def test_excluded_ids_that_no_document_has_are_counted_and_named(tmp_path):
+    rows = corpus.documents()
+    (tmp_path / "ids.txt").write_text("\n".join([rows[3]["id"], *(f"nobody-{n}" for n in range(7))]))
+    report = run(tmp_path, rows, 2, None, exclude_ids=str(tmp_path / "ids.txt"))
+    [warning] = [warning for warning in report["run"]["warnings"] if "exclude_ids" in warning]
+    assert "7 of 8 ids" in warning and "'nobody-0'" in warning and "'nobody-4', ..." in warning
+    assert "nobody-5" not in warning and rows[3]["id"] not in warning
 
 
 def test_a_floor_that_is_missed_is_loud_and_fails_when_asked(tmp_path):

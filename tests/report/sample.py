@@ -130,6 +130,12 @@ def sample(shards: int = 64) -> dict[str, Any]:
                 "edges": [0.7 + 0.02 * i for i in range(16)],
                 "counts": [round(300 * 1.28**i) for i in range(15)],
             },
+            "curves": {
+                "edges": [0.02 * i for i in range(51)],
+                "expected": [1 - (1 - (0.02 * i + 0.01) ** 8) ** 14 for i in range(50)],
+                "candidates": [round(40 * 1.12**i) for i in range(50)],
+                "merged": [0] * 35 + [round(300 * 1.28**i) for i in range(15)],
+            },
             "largest": [
                 {
                     "cluster_id": "c4-17",

@@ -94,8 +94,8 @@ def test_drawings_follow_the_theme_and_carry_a_description(page: str) -> None:
     assert "#0102" not in page and "font-family: 'DejaVu" not in page
     assert "prefers-color-scheme:dark" in page and "@media print" in page
     plots = [a for t, a in Page(page).tags if a.get("class") == "plot"]
-    assert len(plots) == 12 and all(len(a["aria-label"] or "") > 20 for a in plots)
-    assert page.count("<figcaption>") == 12
+    assert len(plots) == 13 and all(len(a["aria-label"] or "") > 20 for a in plots)
+    assert page.count("<figcaption>") == 13
     defined = set(re.findall(r"--([a-z-]+):", page))
     assert set(re.findall(r"var\(--([a-z-]+)\)", page)) <= defined
 

@@ -1,0 +1,35 @@
+"""What must not be merged: documents that differ and only share a paragraph, a template or a name."""
+
+import pyarrow as pa
+
+from curation.dedup import deduplicate
+
+LICENCE = (
+    "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated "
+    "documentation files, to deal in the software without restriction, including without limitation the rights to use, "
+    "copy, modify, merge, publish, distribute, sublicense, and sell copies of the software."
+)
+
+
+def _own_words(number: int, count: int) -> str:
+    return " ".join(f"w{(number * 7919 + k * 104_729) % 1_000_003}" for k in range(count))
+
+
+def _removed(texts: list[str], **settings) -> list[int]:
+    batches = [
+        pa.RecordBatch.from_pydict({"text": texts[i : i + 1000]}) for i in range(0, len(texts), 1000)
+    ]
+    reasons = [r for batch in deduplicate(batches, **settings) for r in batch.column("filter_reason").to_pylist()]
+    return [n for n, reason in enumerate(reasons) if reason is not None]
+
+
+def test_ten_thousand_documents_with_one_boilerplate_paragraph_stay_distinct():
+    texts = [f"{LICENCE}\n\n{_own_words(n, 60)}" for n in range(10_000)]
+    # 47 words of the licence in common of 107: a true similarity of about .27
+    assert _removed(texts) == []
+
+
+def test_a_template_stays_distinct_and_its_copies_leave():
+    texts = [f"{LICENCE}\n\n{_own_words(n, 40)}" for n in range(300)]
+    copies = [texts[n].upper() for n in range(0, 300, 30)]
+    assert _removed(texts + copies) == list(range(300, 310))
