@@ -34,6 +34,8 @@ class Input(Section):
     def _plain_name(cls, value: str) -> str:
         if not value or value in (".", "..") or any(c in value for c in "/\\\0"):
             raise ValueError(f"a source name is one folder name without slashes, not {value!r}")
+        if len(value.encode("utf-8", "surrogateescape")) > 240 or not value.isprintable():
+            raise ValueError(f"a source name has at most 240 bytes, all of them printable, not {value!r:.80}")
         return value
 
 
@@ -243,7 +245,10 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set takes key.path=value, not {item!r}")
-        nested: Any = yaml.safe_load(value) if value else None
+        try:
+            nested: Any = yaml.safe_load(value) if value else None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {key}: the value is not valid YAML: {error}") from None
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         data = overlay(data, nested)
