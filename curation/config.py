@@ -23,11 +23,28 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the message names the key, the value and the way out."""
 
 
+#: what a column can be to curation, as keys of `columns`
+ROLES = ("text", "id", "date", "url", "tokens", "source", "group")
+
+
+class OwnColumns(Section):
+    text: str | None = Field(None, description="the input's own name of the document")
+    id: str | None = Field(None, description="likewise of the id")
+    date: str | None = Field(None, description="likewise of the date")
+    url: str | None = Field(None, description="likewise of the URL")
+    tokens: str | None = Field(None, description="likewise of the token count")
+    source: str | None = Field(None, description="likewise of the source")
+    group: str | None = Field(None, description="likewise of the group")
+
+
 class Input(Section):
     path: str = Field(description="a file, a folder or a glob; any fsspec URL")
     source: str = Field("default", description="name of the source, used in reports, floors and output folders")
     trust: Trust = Field("unknown", description="what you declare about who wrote it")
     before: dt.date | None = Field(None, description="trust documents dated before this day as human")
+    columns: OwnColumns = Field(
+        default_factory=OwnColumns, description="columns that this input names otherwise than `columns` does"
+    )
 
     @field_validator("source")
     @classmethod
@@ -48,6 +65,19 @@ class Columns(Section):
     source: str | None = Field(None, description="a column that names the source of each document")
     group: str | None = Field(None, description="writer group or domain, for retention tables")
     prefix: str = Field("", description="prefix of the columns that curation adds")
+
+
+def read_as(inputs: Iterable[Input], columns: Columns) -> Columns:
+    """`columns` with what only inputs name added: such a column is read under the name of its role."""
+    named = {role for item in inputs for role in ROLES if getattr(item.columns, role) is not None}
+    return columns.model_copy(update={role: role for role in named if getattr(columns, role) is None})
+
+
+def renames(item: Input, columns: Columns) -> tuple[tuple[str, str], ...]:
+    """Pairs of an input's own column name and the name that it is read as, where these differ."""
+    own = {role: getattr(item.columns, role) for role in ROLES}
+    pairs = [(name, getattr(columns, role) or role) for role, name in own.items() if name is not None]
+    return tuple(pair for pair in pairs if pair[0] != pair[1])
 
 
 class Detect(Section):
@@ -219,6 +249,11 @@ class Config(Section):
         if not isinstance(items, list):
             return value
         return [{"path": item} if isinstance(item, str) else item for item in items]
+
+
+def columns_of(config: Config) -> Columns:
+    """The names under which a job reads its columns, with those that only some inputs name."""
+    return read_as(config.inputs, config.columns)
 
 
 def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets: Iterable[str] = ()) -> Config:

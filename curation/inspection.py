@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from curation import io
 from curation.batch import as_strings, choose
-from curation.config import Config, ConfigError, Input, load, nearest
+from curation.config import Config, ConfigError, Input, columns_of, load, nearest
 from curation.layout import FORMATS
 from curation.plan import Shard
 from curation.schema import ADDED, OPTIONAL
@@ -121,7 +121,7 @@ def _ignore(_: Any) -> None:
 
 
 def _id_of(config: Config, row: dict[str, Any]) -> str:
-    name = config.columns.id or "id"
+    name = columns_of(config).id or "id"
     value = row.get(name)
     return str(value) if value is not None else _hex(row[config.columns.prefix + "content_hash"])
 
@@ -133,7 +133,7 @@ def _hex(value: bytes | str) -> str:
 def _has_id(config: Config, ids: set[str]) -> Any:
     # a repeated id is known by `id#rowhash`, but stands in the column as it came
     plain = pa.array(sorted({i.partition("#")[0] for i in ids} | ids), pa.string())
-    name, hash_name = config.columns.id or "id", config.columns.prefix + "content_hash"
+    name, hash_name = columns_of(config).id or "id", config.columns.prefix + "content_hash"
 
     def keep(batch: pa.RecordBatch) -> pa.Array:
         if name in batch.schema.names:

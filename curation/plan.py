@@ -20,7 +20,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Shard:
-    """One input file. `version` is the modification time or etag by which a replaced file is noticed."""
+    """One input file. `version` is the modification time or etag by which a replaced file is noticed.
+
+    columns: pairs of a column's own name in the file and the name that it is read as. members: of plain text, where
+    a shard is many files and `url` their folder, the paths of these below it.
+    """
 
     index: int
     url: str
@@ -30,6 +34,8 @@ class Shard:
     before: dt.date | None = None
     size: int = 0
     version: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

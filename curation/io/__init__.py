@@ -1,9 +1,9 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
 from curation.io.files import atomic, delete, exists, open_file, remove_abandoned, safe_join, size, version
-from curation.io.inputs import check_columns, expand
+from curation.io.inputs import check_columns, expand, size_and_version
 from curation.io.manifest import build as build_manifest
-from curation.io.manifest import checksum, input_entry, lock, output_entry, versions
+from curation.io.manifest import checksum, input_entry, lock, output_entry, shard_checksum, versions
 from curation.io.manifest import read as read_manifest
 from curation.io.manifest import write as write_manifest
 from curation.io.quarantine import BadRecord, Quarantine, read_quarantine
@@ -36,7 +36,9 @@ __all__ = [
     "read_stamp",
     "remove_abandoned",
     "safe_join",
+    "shard_checksum",
     "size",
+    "size_and_version",
     "version",
     "versions",
     "write_manifest",

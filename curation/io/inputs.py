@@ -5,13 +5,15 @@ work.
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
+import xxhash
 
-from curation.config import Columns, ConfigError, Input, nearest
+from curation.config import Columns, ConfigError, Input, nearest, read_as, renames
 from curation.io import files
 from curation.io.readers import final_schema, has_field, is_text, peek
-from curation.layout import FORMATS, extension, format_of
+from curation.layout import FORMATS, extension, family, format_of
 from curation.plan import Shard
 from curation.schema import ADDED, OPTIONAL
 
@@ -21,12 +23,14 @@ READABLE = "let this user read it (chmod a+r, a folder a+rx) or leave it out of 
 MANIFEST = "manifest.json"
 #: the folders that a run writes in its output
 OURS = ("kept", "excluded", "quarantine", "signals", "decisions", "report")
+MEMBERS = 4_096  # most files of plain text in one shard
+MEMBER_BYTES = 256 << 20  # and most bytes of them
 MOST_NAMES = 5  # of what there is instead, in an error
 MOST_COLUMNS = 20
 MOST_NAME_BYTES = 240  # of a file or folder; outputs add to it, and file systems take 255
 
 
-def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
+def expand(inputs: Sequence[Input], output: str = "", columns: Columns | None = None) -> tuple[Shard, ...]:
     """The shards that the inputs name, sorted by (source, relative) and numbered in that order.
 
     An input is a file, a folder (every file of a known format below it, hidden ones not), a glob (`*`, `?`,
@@ -34,7 +38,10 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
     are read. What stands below `output`, and what earlier runs wrote (manifest.json, kept/, excluded/ and so on)
     in folders below an input, is not read, unless a glob spells the folder out as in `runs/*/kept/*`. `relative`
     is the path below the folder, the file's folder, or the part of the glob before its first special
-    character.
+    character. Plain text files are gathered to shards of up to MEMBERS files, each of which is a document; in a folder
+    that holds files of another format too, they are left out, since they are notes or licences there.
+
+    columns: the names under which columns are read that an input calls otherwise.
 
     Raises ConfigError for an input that names nothing, an unknown extension, one file under two sources or
     declarations, two files that would share an output name, a file or folder that may not be read, an `output`
@@ -43,7 +50,7 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
     """
     if not inputs:
         raise ConfigError("there is no input: give --input or inputs in the configuration")
-    found: dict[tuple[str, str], tuple[Input, files.Found]] = {}
+    found: _Expanded = {}
     owner: dict[str, tuple[Input, files.Found]] = {}
     for entry in inputs:
         if not entry.path:
@@ -52,8 +59,10 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
             matched = _matches(entry.path, output)
         except PermissionError as error:
             raise ConfigError(f"{error.filename} may not be listed; {READABLE}") from None
-        for file in matched:
-            _check_name(file)
+        for file, members in _gathered(entry.path, matched):
+            if members:
+                _add(found, entry, file, members)
+                continue
             identity = os.path.realpath(files.local_path(file.url)) if files.is_local(file.url) else file.url
             if files.is_local(file.url) and not os.access(identity, os.R_OK):
                 raise ConfigError(f"{file.url} may not be read; {READABLE}")
@@ -67,17 +76,23 @@ def expand(inputs: Sequence[Input], output: str = "") -> tuple[Shard, ...]:
                     )
                 continue  # overlapping globs of one source
             owner[identity] = (entry, file)
-            key = (entry.source, file.relative)
-            if key in found:
-                raise ConfigError(
-                    f"{found[key][1].url} and {file.url} would both be {entry.source}/{file.relative} in the "
-                    "output; give them different sources or read them through their common folder"
-                )
-            found[key] = (entry, file)
+            _add(found, entry, file, ())
     _check_output_names(found)
+    names = read_as(inputs, columns or Columns())
     return tuple(
-        Shard(index, file.url, source, relative, entry.trust, entry.before, file.size, file.version)
-        for index, ((source, relative), (entry, file)) in enumerate(sorted(found.items()))
+        Shard(
+            index,
+            file.url,
+            source,
+            relative,
+            entry.trust,
+            entry.before,
+            file.size,
+            file.version,
+            renames(entry, names),
+            members,
+        )
+        for index, ((source, relative), (entry, file, members)) in enumerate(sorted(found.items()))
     )
 
 
@@ -94,7 +109,65 @@ def _check_name(file: files.Found) -> None:
         )
 
 
-def _check_output_names(found: dict[tuple[str, str], tuple[Input, files.Found]]) -> None:
+_Expanded = dict[tuple[str, str], tuple[Input, files.Found, tuple[str, ...]]]
+
+
+def _add(found: _Expanded, entry: Input, file: files.Found, members: tuple[str, ...]) -> None:
+    key = (entry.source, file.relative)
+    if key in found:
+        raise ConfigError(
+            f"{found[key][1].url} and {file.url} would both be {entry.source}/{file.relative} in the "
+            "output; give them different sources or read them through their common folder"
+        )
+    found[key] = (entry, file, members)
+
+
+def _gathered(path: str, matched: list[files.Found]) -> Iterator[tuple[files.Found, tuple[str, ...]]]:
+    """Files as they are, and plain text in groups: a shard below its folder and the paths of its members."""
+    group: list[files.Found] = []
+    number = size = 0
+    folder = ""
+    for file in matched:
+        _check_name(file)
+        if family(file.relative) != "txt":
+            yield file, ()
+            continue
+        if files.is_local(file.url) and not os.access(file.url, os.R_OK):
+            raise ConfigError(f"{file.url} may not be read; {READABLE}")
+        folder = file.url[: -len(file.relative)].rstrip("/") or "/"
+        if group and (len(group) == MEMBERS or size + file.size > MEMBER_BYTES):
+            yield _shard_of(folder, group, number, path)
+            group, size, number = [], 0, number + 1
+        group.append(file)
+        size += file.size
+    if group:
+        yield _shard_of(folder, group, number, path)
+
+
+def _shard_of(folder: str, group: list[files.Found], number: int, path: str) -> tuple[files.Found, tuple[str, ...]]:
+    alone = len(group) == 1 and number == 0 and group[0].relative == path.rpartition("/")[2]
+    name = group[0].relative if alone else f"texts-{number:05}.txt"
+    size, version = _together(group)
+    return files.Found(folder, name, size, version), tuple(file.relative for file in group)
+
+
+def _together(group: list[files.Found]) -> tuple[int, str]:
+    """Size and version of many files as one."""
+    version = xxhash.xxh3_128()
+    for file in group:
+        version.update(f"{file.relative}\0{file.size}\0{file.version}\0".encode("utf-8", "surrogateescape"))
+    return sum(file.size for file in group), version.hexdigest()
+
+
+def size_and_version(shard: Shard) -> tuple[int, str]:
+    """What `shard.size` and `shard.version` would be now. Raises FileNotFoundError."""
+    if not shard.members:
+        return files.size(shard.url), files.version(shard.url)
+    urls = [(files.join(shard.url, member), member) for member in shard.members]
+    return _together([files.Found(url, member, files.size(url), files.version(url)) for url, member in urls])
+
+
+def _check_output_names(found: _Expanded) -> None:
     for source, relative in found:
         for known in FORMATS:
             if (source, relative + known) in found:
@@ -120,6 +193,7 @@ def _matches(path: str, output: str) -> list[files.Found]:
             _check_apart(path, output)
         listed = _not_ours(path, files.list_files(path), output)
         matched = [f for f in listed if format_of(f.relative) is not None]
+        matched = [f for f in matched if family(f.relative) != "txt"] or matched
         if not matched:
             raise ConfigError(f"the folder {path} holds no file of a known format ({KNOWN})")
         return matched
@@ -135,6 +209,14 @@ def _matches(path: str, output: str) -> list[files.Found]:
     unknown = [f.url for f in matched if format_of(f.relative) is None]
     if unknown:
         raise ConfigError(f"{path} matches {unknown[0]}, whose extension is unknown; known are {KNOWN}")
+    texts = [f for f in matched if family(f.relative) == "txt"]
+    if texts and len(texts) < len(matched):
+        other = next(f for f in matched if family(f.relative) != "txt")
+        wanted = files.join(root, "**/*" + extension(other.url))
+        raise ConfigError(
+            f"{path} matches files of plain text such as {texts[0].relative}, which would be documents, beside others "
+            f"such as {other.relative}; say which are meant: --input '{wanted}'"
+        )
     return matched
 
 
@@ -286,18 +368,22 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
     configuration names the columns.
     """
     for shard in shards:
-        schema = peek(shard)
+        schema = peek(shard, columns.text)
         if schema is None:
             continue
         for key, name in _named(columns):
             if (count := schema.names.count(name)) > 1:
                 raise ConfigError(f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one")
-            absent = name not in schema.names and format_of(shard.url) != "parquet"
+            own = next((mine for mine, read in shard.columns if read == name), name)
+            absent = name not in schema.names and family(shard.relative) == "jsonl"
             # a field may come late: look through the shard, whose schema is that of records with text
             if absent and (name != columns.text or has_field(shard, name)):
                 schema = final_schema(shard, text=columns.text)
             if name not in schema.names:
-                raise ConfigError(f"{section}.{key}: {shard.url} has no column {name!r}{_instead(name, schema.names)}")
+                names = [next((mine for mine, read in shard.columns if read == n), n) for n in schema.names]
+                where = f"{section}.{key}" if own == name else f"inputs.columns.{key}"
+                raise ConfigError(f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}")
+        _check_renamed(shard, schema)
         kind = schema.field(columns.text).type
         if not is_text(kind):
             raise ConfigError(f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
@@ -308,6 +394,22 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
                     f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
                     f"did not add; set columns.prefix so that the added columns get other names"
                 )
+
+
+def _check_renamed(shard: Shard, schema: pa.Schema) -> None:
+    """Raise ConfigError for an input's own column that is not there, or whose new name is that of another column."""
+    raw = replace(shard, columns=())
+    plain = (peek(raw) if shard.columns else None) or schema
+    for own, name in shard.columns:
+        if own not in plain.names and family(shard.relative) == "jsonl":
+            plain = final_schema(raw, text=own)  # a field may come late
+        if own not in plain.names:
+            raise ConfigError(f"inputs.columns: {shard.url} has no column {own!r}{_instead(own, plain.names)}")
+        if name in plain.names and name not in dict(shard.columns):
+            raise ConfigError(
+                f"inputs.columns: {shard.url} has both {own!r}, to be read as {name!r}, and a column {name!r}; "
+                f"set columns to another name than {name!r}"
+            )
 
 
 def _instead(name: str, names: list[str]) -> str:

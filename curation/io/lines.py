@@ -93,8 +93,8 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
         raise ValueError("the zstd data ends early")
 
 
-def read_lines(file: IO[bytes], packing: str, longest: int) -> Iterator[Line | Broken]:
-    """Every line that holds more than white space, in order, then a Broken if the file is damaged.
+def read_lines(file: IO[bytes], packing: str, longest: int, blank: bool = False) -> Iterator[Line | Broken]:
+    """Every line that holds more than white space, or with `blank` every line, then a Broken if the file is damaged.
 
     Of a line of more than `longest` bytes only the first SAMPLE_BYTES are held in memory and delivered.
     """
@@ -116,7 +116,7 @@ def read_lines(file: IO[bytes], packing: str, longest: int) -> Iterator[Line | B
             data = b"".join([*parts, line]) if parts else line
             if length > longest:
                 data = data[:SAMPLE_BYTES]
-            if data and not data.isspace():
+            if blank or (data and not data.isspace()):
                 yield Line(offset, data, length)
             offset, parts, length = offset + length + 1, [], 0
         length += len(lines[-1])
@@ -124,5 +124,5 @@ def read_lines(file: IO[bytes], packing: str, longest: int) -> Iterator[Line | B
         if length > longest:
             parts = [b"".join(parts)[:SAMPLE_BYTES]]
     data = b"".join(parts)
-    if data and not data.isspace():
+    if data and (blank or not data.isspace()):
         yield Line(offset, data, length)

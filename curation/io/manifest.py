@@ -31,6 +31,17 @@ def checksum(url: str) -> str:
     return engine.hexdigest()
 
 
+def shard_checksum(shard: Shard) -> str:
+    """`checksum` of a shard; of many files, that of their names and checksums."""
+    if not shard.members:
+        return checksum(shard.url)
+    engine = xxhash.xxh3_128()
+    for member in shard.members:
+        found = checksum(files.join(shard.url, member))
+        engine.update(f"{member}\0{found}\n".encode("utf-8", "surrogateescape"))
+    return engine.hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Versions of what decisions depend on; a package that is used without being installed is `source`."""
     found = {"python": platform.python_version(), "signals": SIGNALS_VERSION, "tokeniser": TOKENISER}
@@ -47,7 +58,7 @@ def input_entry(shard: Shard, rows: int) -> dict[str, Any]:
     records. The checksum is null where the file cannot be read any more, so when it was deleted since.
     """
     try:
-        found = checksum(shard.url)
+        found = shard_checksum(shard)
     except OSError:
         found = None
     return {

@@ -12,9 +12,8 @@ import pyarrow.json
 from curation.batch import MAX_ROWS
 from curation.io.inference import Kind, to_array, update
 from curation.io.lines import Broken, Line
+from curation.io.opening import UTF8_MARK
 from curation.io.quarantine import BadRecord
-
-UTF8_MARK = b"\xef\xbb\xbf"
 
 
 class Block(NamedTuple):

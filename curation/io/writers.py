@@ -16,7 +16,7 @@ from curation.batch import combine
 from curation.io import files
 from curation.io.sizes import row_bytes
 from curation.io.stamps import stamp, write_sidecar
-from curation.layout import format_of
+from curation.layout import WRITTEN, format_of
 from curation.plan import Shard
 
 ROWS = 8_192  # of a row group
@@ -34,16 +34,16 @@ def output_relative(shard: Shard, format: str) -> str:
     format: parquet, jsonl, jsonl.gz, jsonl.zst or same. Unique for the shards of one job (`expand` sees to
     it).
     """
-    return (
-        shard.relative
-        if output_format(shard, format) == format_of(shard.relative)
-        else f"{shard.relative}.{format}"
-    )
+    written = output_format(shard, format)
+    return shard.relative if written == format_of(shard.relative) else f"{shard.relative}.{written}"
 
 
 def output_format(shard: Shard, format: str) -> str:
-    """The format that is written: the shard's own for `same`."""
-    return (format_of(shard.relative) or "parquet") if format == "same" else format
+    """The format that is written: for `same` the shard's own where it is one of WRITTEN, else Parquet."""
+    if format != "same":
+        return format
+    own = format_of(shard.relative)
+    return own if own in WRITTEN else "parquet"
 
 
 class ShardWriter:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curation import diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
-from curation.config import Config
+from curation.config import ROLES, Config, columns_of
 from curation.dedup import column_of
 from curation.jobs import benchmarks, earlier_outputs, filters, lines, ratio, stages
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -27,7 +27,7 @@ def _listed(job: Job, merged: list[dict[str, Any]], context: Context) -> list[di
 
 def settings(config: Config) -> Settings:
     """What the configuration says of signals."""
-    dedup, columns = config.dedup, config.columns
+    dedup, columns = config.dedup, columns_of(config)
     near = dedup.enabled and dedup.near
     by_column = column_of(dedup.keep) if dedup.enabled else None
     return Settings(
@@ -60,7 +60,7 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     """
     config = job.config
     url = stages.signals_path(job, shard)
-    key = [job.hashes["annotate"], shard.size, shard.version, shard.source]
+    key = [job.hashes["annotate"], shard.size, shard.version, shard.source, *map(list, shard.columns)]
     found = io.read_stamp(url)
     measured = not config.measure.enabled or io.exists(stages.state_path(job, shard))
     longest = stages.longest(config)
@@ -71,6 +71,10 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     input_schema = io.final_schema(shard, text=config.columns.text, longest_line=longest)
     if wanted.id is None and "id" in input_schema.names:
         wanted = replace(wanted, id="id")
+    # a column that only other inputs name
+    implied = [role for role in ROLES[1:] if getattr(config.columns, role) is None]
+    absent: dict[str, Any] = dict.fromkeys(role for role in implied if getattr(wanted, role) not in input_schema.names)
+    wanted = replace(wanted, **absent)
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
     counts = {"documents": 0, "bytes": 0, "words": 0}
     steps = filters.Steps(config, wanted.id)

@@ -21,7 +21,7 @@ def shards(settings: Decontaminate) -> tuple[Shard, ...]:
 
 def checksums(settings: Decontaminate) -> list[str]:
     """A checksum of each benchmark file."""
-    return [io.checksum(shard.url) for shard in shards(settings)]
+    return [io.shard_checksum(shard) for shard in shards(settings)]
 
 
 def load(settings: Decontaminate) -> Benchmarks:

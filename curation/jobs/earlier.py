@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation import io
-from curation.config import Config, ConfigError, load
+from curation.config import Config, ConfigError, columns_of, load
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import stages
 from curation.jobs.decisions import Decisions, Final
@@ -77,7 +77,7 @@ def _check_comparable(config: Config, theirs: Config, versions: dict[str, str], 
         for key in ("bands", "rows", "ngram", "seed"):
             if getattr(theirs.dedup, key) != getattr(config.dedup, key):
                 raise differs(f"dedup.{key}", getattr(theirs.dedup, key), getattr(config.dedup, key))
-    if config.dedup.url and theirs.columns.url is None:
+    if config.dedup.url and columns_of(theirs).url is None:
         raise differs("dedup.url", "without columns.url", "on")
 
 

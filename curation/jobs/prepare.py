@@ -6,7 +6,7 @@ import orjson
 import xxhash
 
 from curation import __version__, diversity, io, schema, synthetic
-from curation.config import Config, ConfigError, load, nearest, overlay
+from curation.config import Config, ConfigError, columns_of, load, nearest, overlay
 from curation.dedup import column_of
 from curation.diversity.reference import DEFAULT
 from curation.jobs import benchmarks, checks, earlier_outputs, filters, ratio, stages
@@ -70,7 +70,7 @@ def prepare(config: Config) -> Job:
     """
     _check_settings(config)
     _check_files(config)
-    shards = io.expand(config.inputs, config.output)
+    shards = io.expand(config.inputs, config.output, config.columns)
     io.check_columns(shards, config.columns)
     earlier_outputs.check(config.output, shards)
     filters.check_columns(config, shards)
@@ -78,7 +78,7 @@ def prepare(config: Config) -> Job:
     sources = {shard.source for shard in shards}
     for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
         unknown = sorted(set(named) - sources)
-        if unknown and config.columns.source is None:
+        if unknown and columns_of(config).source is None:
             raise ConfigError(f"{key} names source {unknown[0]!r}{nearest(unknown[0], sources)}")
     against = checks.after_expansion(config, shards)
     return Job(config, shards, hashes(config, shards, against), against)
@@ -86,10 +86,10 @@ def prepare(config: Config) -> Job:
 
 def _check_settings(config: Config) -> None:
     checks.settings(config)
-    mode, detect = config.mix.mode, config.detect
-    if config.columns.date is None and any(item.before is not None for item in config.inputs):
+    mode, detect, columns = config.mix.mode, config.detect, columns_of(config)
+    if columns.date is None and any(item.before is not None for item in config.inputs):
         raise ConfigError("inputs.before needs columns.date: the name of the column that holds the date")
-    if config.dedup.url and config.columns.url is None:
+    if config.dedup.url and columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
     if mode == "balance" and config.reference is None:
         raise ConfigError("mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none")
@@ -130,7 +130,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
     benchmarked = config.decontaminate.paths
     model = synthetic.load_model(config.detect.model).version if config.detect.enabled else None
     ruler = diversity.load_ruler().version
-    inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before)] for s in shards]
+    inputs = [[s.source, s.relative, s.trust, s.size, s.version, str(s.before), *s.columns] for s in shards]
     profile = stages.profile_checksum(config.reference) if config.reference else None
     # a ratio is fitted to all of the inputs and the reference, so every score changes with any of them
     fitted = {"ratio": [RATIO_VERSION, profile, inputs]} if ratio.wanted(config) else {}
@@ -138,7 +138,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         version=schema.SIGNALS_VERSION,
         tokeniser=TOKENISER,
         gate=GATE_VERSION,
-        columns=config.columns.model_dump(exclude={"prefix"}),
+        columns=columns_of(config).model_dump(exclude={"prefix"}),
         minhash=[dedup.bands, dedup.rows, dedup.ngram, dedup.seed] if dedup.enabled and dedup.near else None,
         keep=by_column[0] if by_column else None,
         lines=[lines.unit, lines.min_chars] if dedup.enabled and lines.enabled else None,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from curation import batch as batches
 from curation import diversity, io, schema
+from curation.config import columns_of
 from curation.dedup import cut_spans
 from curation.jobs import lines, stages
 from curation.jobs.annotate import unpack_schema
@@ -62,7 +63,7 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
     stale = {prefix + c.name for c in (*schema.ADDED, *schema.OPTIONAL)}
     plain = [field for field in input_schema if field.name not in stale]
     full = pa.schema([*plain, *ours.items()])
-    id_column = config.columns.id or ("id" if "id" in input_schema.names else None)
+    id_column = columns_of(config).id or ("id" if "id" in input_schema.names else None)
     brief = [name for name in full.names if name == id_column or name in ours]
     wanted = set(context["weigh"]["examples"].get(shard.index, ()))
     decisions = Decisions(job, shard, context["weigh"]["final"])

@@ -66,7 +66,7 @@ def longest(config: Config) -> int:
 def check_unchanged(shard: Shard) -> None:
     """Raise RuntimeError when a shard is there with another size or version than at the start of the job."""
     try:
-        now = io.size(shard.url), io.version(shard.url)
+        now = io.size_and_version(shard)
     except FileNotFoundError:
         return
     if now != (shard.size, shard.version):

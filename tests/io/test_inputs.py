@@ -67,7 +67,7 @@ def test_memory_filesystem() -> None:
 
 
 def test_errors_name_the_way_out(tmp_path: Path) -> None:
-    fill(tmp_path, ["data/part-0.jsonl", "data/notes.txt", "other/part-0.jsonl"])
+    fill(tmp_path, ["data/part-0.jsonl", "data/notes.doc", "other/part-0.jsonl"])
 
     def fails(match: str, *inputs: Input) -> None:
         with pytest.raises(ConfigError, match=match):
@@ -78,10 +78,10 @@ def test_errors_name_the_way_out(tmp_path: Path) -> None:
     fails("matches no file; .*data exists.*'part-0.jsonl'", Input(path=f"{tmp_path}/data/part*.jsonll"))
     fails("did you mean 'part-0.jsonl'", Input(path=f"{tmp_path}/data/part-1.jsonl"))
     fails(
-        r"notes.txt: unknown extension; known are .parquet, .jsonl.gz",
-        Input(path=f"{tmp_path}/data/notes.txt"),
+        r"notes.doc: unknown extension; known are .parquet, .jsonl.gz",
+        Input(path=f"{tmp_path}/data/notes.doc"),
     )
-    fails("matches .*notes.txt", Input(path=f"{tmp_path}/data/*"))
+    fails("matches .*notes.doc", Input(path=f"{tmp_path}/data/*"))
     both = Input(path=f"{tmp_path}/data", source="a"), Input(path=f"{tmp_path}/data/*.jsonl", source="b")
     fails("part-0.jsonl is matched by two inputs.*source a.*source b", *both)
     fails(

@@ -99,7 +99,7 @@ def test_truncated_compression_keeps_what_stands_before(tmp_path: Path, packing:
     path.write_bytes(packed + packed)  # members after each other are one file
     assert len(read(path)[0]) == 100_000
     path.write_bytes(b"not compressed at all")
-    assert [(b.row, b.error) for b in read(path)[2]] == [(0, "broken_compression")]
+    assert [(b.row, b.error) for b in read(path)[2]] == [(0, "unreadable_file")]
 
 
 def hash_like(i: int) -> int:
@@ -126,7 +126,7 @@ def test_parquet_without_a_footer(tmp_path: Path) -> None:
 def test_a_broken_page_costs_its_row_group(
     tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curation.io.readers.HELD_ROW_GROUP", held)
+    monkeypatch.setattr("curation.io.parquet.HELD_ROW_GROUP", held)
     path = tmp_path / "a.parquet"
     table = pa.table({"text": [f"document {i}" for i in range(300)], "n": range(300)})
     pq.write_table(table, path, row_group_size=100, compression="zstd", write_page_checksum=True)

@@ -1,0 +1,93 @@
+"""Parquet: a row group is read whole or quarantined whole."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation import batch as batches
+from curation.config import ConfigError
+from curation.io import files
+from curation.io.columnar import cut, is_text
+from curation.io.opening import READ_ERRORS, opened
+from curation.io.quarantine import RAW_BYTES, BadRecord
+from curation.io.requests import Delivered, Request, chosen
+from curation.plan import Shard
+
+#: a larger row group is decoded twice, first to see that all of it can be read, and not held in memory
+HELD_ROW_GROUP = 256 << 20
+MARK = b"PAR1"
+
+
+def peek(shard: Shard, text: str) -> pa.Schema | None:
+    """The schema in the footer; None when it cannot be read."""
+    try:
+        with files.open_file(shard.url) as file:
+            return pq.ParquetFile(file).schema_arrow
+    except READ_ERRORS:
+        return None
+
+
+def schema(shard: Shard, text: str, longest: int) -> pa.Schema:
+    """The file's schema; the text column alone when it cannot be read."""
+    return peek(shard, text) or pa.schema([(text, pa.string())])
+
+
+def read(shard: Shard, request: Request) -> Iterator[Delivered]:
+    """Batches of the file; raises ConfigError when it has no such text column."""
+    text, on_bad = request.text, request.on_bad
+    with opened(shard, on_bad) as file:
+        if not file.read(1):
+            return
+        file.seek(0)
+        try:
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            found = parquet.schema_arrow
+        except READ_ERRORS as error:
+            file.seek(0)
+            raw, message = file.read(RAW_BYTES), str(error)
+            if raw.startswith(MARK):
+                message = f"the file begins as Parquet but its footer cannot be read, as if cut short: {message}"
+            on_bad(BadRecord(0, None, 1, "unreadable_file", message, raw))
+            return
+        if text not in found.names or not is_text(found.field(text).type):
+            raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}")
+        row = 0
+        for group in range(parquet.num_row_groups):
+            count = parquet.metadata.row_group(group).num_rows
+            try:
+                whole = _row_group(parquet, group, chosen(found, text, request.columns), count)
+                yield from cut(whole, row, request)
+            except _BrokenRowGroup as error:
+                message = f"row group {group}, records {row} to {row + count - 1}: {error}"
+                on_bad(BadRecord(row, None, count, "broken_row_group", message))
+            row += count
+
+
+class _BrokenRowGroup(Exception):
+    pass
+
+
+def _row_group(
+    parquet: pq.ParquetFile, group: int, columns: list[str] | None, count: int
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a row group, none if any of it cannot be read: then _BrokenRowGroup is raised before
+    the first.
+    """
+
+    def stream() -> Iterator[pa.RecordBatch]:
+        return parquet.iter_batches(batch_size=batches.MAX_ROWS, row_groups=[group], columns=columns)
+
+    try:
+        if parquet.metadata.row_group(group).total_byte_size <= HELD_ROW_GROUP:
+            held = parquet.read_row_group(group, columns=columns, use_threads=False).to_batches()
+            found = sum(batch.num_rows for batch in held)
+            whole = iter(held)
+        else:
+            found = sum(batch.num_rows for batch in stream())
+            whole = stream()
+    except READ_ERRORS as error:
+        raise _BrokenRowGroup(str(error)) from None
+    if found != count:
+        raise _BrokenRowGroup(f"it holds {found} records where the footer says {count}")
+    return whole
