@@ -14,8 +14,9 @@ from curation import dedup, diversity, schema, synthetic
 from curation.batch import as_strings, dates, pack
 from curation.kernels.minhash import count_words
 from curation.synthetic import fasttext
-from curation.text import Tokens, gate, text_buffer, tokenise
+from curation.text import Tokens, gate, text_buffer
 from curation.text.urls import url_keys
+from curation.token_pass import TokenPass, token_pass
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,21 @@ class Annotated:
     starts: np.ndarray
     words: np.ndarray
     features: diversity.Features | None
+    counts: diversity.Counts | None
 
 
-def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Settings) -> Annotated:
+def annotate(
+    batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Settings, found: TokenPass | None = None
+) -> Annotated:
     """Signals of each document of a batch (columns of `schema.signal_columns`), in order.
 
-    `rows` int64[documents] are the physical record numbers, `source` the declared source. Reads the columns that the
-    settings name. Raises KeyError for a column that the batch lacks.
+    `rows` int64[documents] are the physical record numbers, `source` the declared source; `found`: the pass over the
+    tokens of this batch with these settings, where a device has made it. Reads the columns that the settings name.
+    Raises KeyError for a column that the batch lacks.
     """
     text = _column(batch, settings.text)
-    tokens = tokenise(text)
+    found = found or token_pass(text, settings)
+    tokens = found.tokens
     data, starts = text_buffer(text)
     documents = batch.num_rows
     words = _count_words(tokens)
@@ -109,19 +115,16 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
         columns["lang"] = pa.array(gate.LANGS, pa.string()).take(pa.array(gated.lang))
     else:
         columns["gate"] = columns["lang"] = pa.nulls(documents, pa.string())
-    if settings.model is None:
+    if found.scores is None:
         columns["logit"] = columns["logit_check"] = pa.nulls(documents, pa.float32())
     else:
-        scores = synthetic.score(tokens, synthetic.load_model(settings.model), min_words=settings.min_words)
-        for name, score in zip(("logit", "logit_check"), scores, strict=True):
+        for name, score in zip(("logit", "logit_check"), found.scores, strict=True):
             columns[name] = pa.array(score, pa.float32(), mask=np.isnan(score))
     if settings.ratio is not None:
-        found = synthetic.score_ratio(tokens, synthetic.ratio_keys(columns["id"]), settings.ratio)
-        columns["ratio_logit"] = pa.array(found, pa.float32(), mask=np.isnan(found))
-    if settings.bands:
-        bands, minima, valid = dedup.signatures(
-            tokens, bands=settings.bands, rows=settings.rows, ngram=settings.ngram, seed=settings.seed
-        )
+        ratio = synthetic.score_ratio(tokens, synthetic.ratio_keys(columns["id"]), settings.ratio)
+        columns["ratio_logit"] = pa.array(ratio, pa.float32(), mask=np.isnan(ratio))
+    if found.signatures is not None:
+        bands, minima, valid = found.signatures
         columns["bands"] = dedup.fixed_binary(bands.view(np.uint8), valid)
         columns["signature"] = dedup.fixed_binary(minima.view(np.uint8), valid)
     if settings.keep is not None:
@@ -133,16 +136,14 @@ def annotate(batch: pa.RecordBatch, rows: np.ndarray, source: str, settings: Set
     for column, path, label in settings.filters:
         scored = fasttext.score(text, path, label)
         columns[schema.FILTER + column] = pa.array(scored, pa.float32(), mask=np.isnan(scored))
-    features = None
-    if settings.features or settings.measure:
-        features = diversity.features(tokens, diversity.load_ruler())
+    features = found.features
     if settings.features and features is not None:
         columns["style"] = pack(features.style)
         columns["words"] = pack(features.words)
         columns["bins"] = pack(features.bins)
         columns["core"] = pack(features.core)
     signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
-    return Annotated(signals, tokens, data, starts, words, features)
+    return Annotated(signals, tokens, data, starts, words, features, found.counts)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -192,6 +192,9 @@ class Run(Section):
     runner: str = Field("local", description="local, or the name of a Beam runner such as FnApiRunner")
     workers: int = Field(0, ge=0, description="threads; 0 takes one per core")
     batch_mb: float = Field(4.0, gt=0, le=1024, description="text in one batch")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where kernels run; auto takes a GPU where CuPy finds one; results are the same"
+    )
     excluded: Literal["full", "ids", "none"] = Field("full", description="what is written about excluded documents")
     format: Literal["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "same"] = Field(
         "parquet", description="format of the kept and excluded shards"

@@ -7,7 +7,7 @@ cut into batches and shards and in whichever order those were merged. In memory 
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
@@ -50,6 +50,23 @@ OPERATIONS = {
     **{f"{g}_{part}": "sample" for g in GRAMS for part in ("keys", "values")},
     **{f"reservoir_{part}": "bottom-k" for part in ("priority", "content", "length", "text")},
 }
+
+
+class Counts(NamedTuple):
+    """What `update` counts in a batch, made elsewhere.
+
+    unigram, bigram, opener and polarity: tables as in a state; words and tokens: totals; levels int64[3] of the samples
+    and for each its keys uint64[n], ascending, and values int64[n, 2] of occurrences and documents.
+    """
+
+    unigram: np.ndarray
+    bigram: np.ndarray
+    opener: np.ndarray
+    polarity: np.ndarray
+    words: int
+    tokens: int
+    levels: np.ndarray
+    samples: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 def empty(ruler: Ruler) -> State:
@@ -99,13 +116,15 @@ def update(
     features: Features | None = None,
     mask: np.ndarray | None = None,
     threads: np.ndarray | None = None,
+    counts: Counts | None = None,
 ) -> State:
     """Add a batch of documents to a state, in place, and return it.
 
     tokens: of the batch; data uint8 and starts int64[documents + 1]: `text_buffer` of the same column;
     ids_hash uint64[documents]: any hash of the documents' ids, by which the reservoir is drawn; features: of
     the same tokens and ruler, made here when None; mask bool[documents]: True skips a document; threads
-    uint64[documents]: a hash of the thread of each, 0 for none. Raises ValueError for lengths that do not match
+    uint64[documents]: a hash of the thread of each, 0 for none; counts: of the documents that are not skipped,
+    made here when None, on levels not above the state's. Raises ValueError for lengths that do not match
     and for a ruler that is not the state's.
     """
     documents = len(tokens.offsets) - 1
@@ -117,11 +136,12 @@ def update(
     if wrong:
         raise ValueError(f"the tokens are of {documents} documents, but {', '.join(wrong)}")
     found = make_features(tokens, ruler) if features is None else features
-    samples = np.zeros((3, SLOTS), np.uint64), *(np.zeros((3, SLOTS), np.int64) for _ in range(3))
-    words, n_tokens = count_kernel(
-        tokens.hash, tokens.kind, tokens.length, tokens.offsets, skip, ruler.marker_keys, ruler.marker_values,
-        state["unigram"], state["bigram"], state["opener"], state["polarity"], state["levels"], *samples,
-    )  # fmt: skip
+    if counts is None:
+        counts = _count(state, ruler, tokens, skip)
+    else:
+        for name in ("unigram", "bigram", "opener", "polarity"):
+            state[name] += getattr(counts, name)
+        state["levels"] = np.maximum(state["levels"], counts.levels)
     measured, directions = moments_kernel(
         found.core, found.words, found.style[:, 1].astype(np.int64), skip, ruler.core_mean, ruler.core_sd,
         ruler.words_mean, ruler.words_sd, state["core_sum"], state["core_products"], state["direction"],
@@ -130,16 +150,31 @@ def update(
     state["style"] += found.style[kept].sum(axis=0, dtype=np.int64)
     size = int(np.diff(starts)[kept].sum())
     threaded = int((within > 0).sum())
-    state["totals"] += np.array([int(kept.sum()), size, words, n_tokens, measured, directions, threaded], np.int64)
-    for i in range(len(GRAMS)):
-        keys, counts, in_documents = (array[i] for array in samples[:3])
-        used = np.flatnonzero(counts)
-        used = used[np.argsort(keys[used])]
-        _join_samples(state, i, keys[used], np.stack([counts[used], in_documents[used]], axis=1))
+    state["totals"] += np.array(
+        [int(kept.sum()), size, counts.words, counts.tokens, measured, directions, threaded], np.int64
+    )
+    for i, (keys, values) in enumerate(counts.samples):
+        _join_samples(state, i, keys, values)
     if within.any():
         _join_threads(state, *_mentions(tokens, within, ruler))
     _offer(state, data, starts, np.asarray(ids_hash, np.uint64), np.flatnonzero(kept))
     return state
+
+
+def _count(state: State, ruler: Ruler, tokens: Tokens, skip: np.ndarray) -> Counts:
+    """Count into the tables of a state; what is sampled comes back."""
+    samples = np.zeros((3, SLOTS), np.uint64), *(np.zeros((3, SLOTS), np.int64) for _ in range(3))
+    tables = state["unigram"], state["bigram"], state["opener"], state["polarity"]
+    words, n_tokens = count_kernel(
+        tokens.hash, tokens.kind, tokens.length, tokens.offsets, skip, ruler.marker_keys, ruler.marker_values,
+        *tables, state["levels"], *samples,
+    )  # fmt: skip
+    found = []
+    for keys, occurrences, in_documents in zip(*samples[:3], strict=True):
+        used = np.flatnonzero(occurrences)
+        used = used[np.argsort(keys[used])]
+        found.append((keys[used], np.stack([occurrences[used], in_documents[used]], axis=1)))
+    return Counts(*tables, words, n_tokens, state["levels"], tuple(found))
 
 
 def merge(a: State, b: State) -> State:

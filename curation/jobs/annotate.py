@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation import diversity, io, schema
+from curation import device, diversity, io, schema
 from curation.annotate import Annotated, Settings, annotate
 from curation.config import ROLES, Config, columns_of
 from curation.dedup import column_of
@@ -61,12 +61,12 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     config = job.config
     url = stages.signals_path(job, shard)
     key = [job.hashes["annotate"], shard.size, shard.version, shard.source, *map(list, shard.columns)]
-    found = io.read_stamp(url)
+    stamp = io.read_stamp(url)
     measured = not config.measure.enabled or io.exists(stages.state_path(job, shard))
     longest = stages.longest(config)
     cut = lines.wanted(config) is None or io.exists(lines.units_path(job, shard))
-    if found is not None and found["key"] == key and measured and cut and _within(found, longest):
-        return found
+    if stamp is not None and stamp["key"] == key and measured and cut and _within(stamp, longest):
+        return stamp
     wanted = replace(settings(config), ratio=ratio.load(job))
     input_schema = io.final_schema(shard, text=config.columns.text, longest_line=longest)
     if wanted.id is None and "id" in input_schema.names:
@@ -81,9 +81,13 @@ def annotate_shard(job: Job, shard: Shard, context: Context, progress: Progress)
     written = pa.schema([*wanted.schema, *steps.fields])
     with io.ShardWriter(url, "parquet", written, {}, ["source", "group", "lang", "gate"]) as writer:
         with lines.Units(job, shard) as units, io.Quarantine(stages.quarantine_path(job, shard)) as quarantine:
-            for batch, rows in stages.read_shard(job, shard, input_schema, quarantine):
-                batch, said = steps.run(batch, rows)
-                done = annotate(batch, rows, shard.source, wanted)
+            read = stages.read_shard(job, shard, input_schema, quarantine)
+            items = ((*steps.run(batch, rows), rows) for batch, rows in read)
+            card, column = device.choose(config.run.device), config.columns.text
+            for (batch, said, rows), found in device.ahead(
+                card, items, lambda item: item[0].column(column), wanted, state
+            ):
+                done = annotate(batch, rows, shard.source, wanted, found)
                 writer.write(pa.RecordBatch.from_arrays([*done.signals.columns, *said], schema=written))
                 units.write(batch.column(config.columns.text))
                 if state is not None:
@@ -122,6 +126,7 @@ def update(state: Any, done: Annotated) -> Any:
         starts=done.starts,
         ids_hash=diversity.hash_ids(done.signals.column("id")),
         features=done.features,
+        counts=done.counts,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from curation import io
+from curation import device, io
 from curation.config import Config, ConfigError, nearest
 from curation.dedup import column_of, order_kind
 from curation.jobs import benchmarks, earlier
@@ -30,6 +30,11 @@ def settings(config: Config) -> None:
         raise ConfigError("against_all needs against: the output folders of earlier runs")
     if config.decontaminate.paths:
         benchmarks.load(config.decontaminate)
+    if config.run.device == "cuda" and config.run.runner == "local":  # workers of other runners have their own devices
+        try:
+            device.choose("cuda")
+        except device.DeviceError as error:
+            raise ConfigError(str(error)) from None
 
 
 def after_expansion(config: Config, shards: Sequence[Shard]) -> tuple[earlier.Earlier, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curation import device
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import budget, leaving, lines, ratio, shares, stages, weights
 from curation.jobs.decisions import Final
@@ -234,6 +235,10 @@ def _goal(context: Context) -> tuple[np.ndarray, np.ndarray]:
 
 def _sums(job: Job, shard: Shard, context: Context, progress: Progress, second: bool = True) -> balance.Sums:
     solution = _point(context).solution
+    card = device.choose(job.config.run.device) if solution.b else None
+    if card is not None:
+        batches = ((item.matrix, item.q) for item in balanced(job, shard, context))
+        return device.total_sums(card, batches, solution, second)
     sums = balance.empty_sums(len(solution.b), second)
     for item in balanced(job, shard, context):
         sums = balance.merge(sums, balance.pass_sums(item.matrix, item.q, solution, second))

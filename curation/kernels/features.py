@@ -364,3 +364,17 @@ def features_kernel(
             functions,
             pairs,
         )
+
+
+@njit(nogil=True, cache=True)
+def scalars_kernel(style, sums, core):
+    """Fill core float32[docs, 16] from style uint16[docs, 48] and sums int64[docs, 10] of each document.
+
+    The sums are those that `features_kernel` keeps: of lengths of sentences and their squares, of code points, of
+    surprisals, their squares and those of pairs; then counts of unknown pairs, of the tail, of function words and of
+    pairs. A device counts them; the scalars are made here, so that they have the same bits.
+    """
+    for d in range(len(style)):
+        counts = style[d].astype(np.int64)
+        s = sums[d]
+        _scalars(core[d], counts, s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9])

@@ -6,13 +6,16 @@ sum of 1,000 of them stays below 8.70e15 < 2^53 = 9.007e15: every partial sum of
 BLAS may add in any order, with or without fused multiply-add. Blocks are added as integers and totals are kept as
 two int64 limbs (high * 2^32 + low), which merge by addition.
 
-Dot products of rows with coefficients are not exact; they run in one fixed order per row, never through BLAS.
+Dot products of rows with coefficients are not exact; they run in one fixed order per row, never through BLAS. So do
+exponentials and logarithms (kernels/elementary.py), and a device repeats every operation.
 """
 
 import math
 
 import numpy as np
 from numba import njit
+
+from curation.kernels.elementary import exp_below, log_above
 
 GRID = 10  # features are multiples of 2^-GRID
 LIMIT = 45.0  # largest feature
@@ -46,6 +49,12 @@ def _dot(row, coefficients):
 
 
 @njit(nogil=True, cache=True)
+def logarithm(value):
+    """The natural logarithm as `tilt` takes it."""
+    return log_above(value)
+
+
+@njit(nogil=True, cache=True)
 def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
     """Tilted weights min(cap, base * exp(offset + row . coefficients)) of every row, as integers out of `UNITS` = cap.
 
@@ -56,14 +65,14 @@ def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
     cap, cap * (1 + excess exponent) above it.
     """
     rows = len(matrix)
-    top = math.log(cap)
+    top = log_above(cap)
     capped = 0
     for i in range(rows):
         units[i] = 0.0
         free[i] = 0.0
         if not base[i] > 0.0:
             continue
-        exponent = offset + _dot(matrix[i], coefficients) + math.log(base[i]) - top
+        exponent = offset + _dot(matrix[i], coefficients) + log_above(base[i]) - top
         at = 0
         if exponent >= 0.0:
             at = 1
@@ -71,7 +80,7 @@ def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
             units[i] = UNITS
             value = min(1.0 + exponent, 1048576.0)
         else:
-            value = math.exp(exponent)
+            value = exp_below(exponent)
             units[i] = np.rint(value * UNITS)
             free[i] = units[i]
         fixed = np.int64(np.rint(value * 4294967296.0))
@@ -84,13 +93,13 @@ def tilt(matrix, coefficients, offset, base, cap, units, free, potential):
 def tilted_shares(matrix, coefficients, offset, base, cap, shares):
     """Fills float64[n] `shares` with the weights of `tilt` before rounding, as a share of the cap."""
     rows = len(matrix)
-    top = math.log(cap)
+    top = log_above(cap)
     for i in range(rows):
         shares[i] = 0.0
         if not base[i] > 0.0:
             continue
-        exponent = offset + _dot(matrix[i], coefficients) + math.log(base[i]) - top
-        shares[i] = 1.0 if exponent >= 0.0 else math.exp(exponent)
+        exponent = offset + _dot(matrix[i], coefficients) + log_above(base[i]) - top
+        shares[i] = 1.0 if exponent >= 0.0 else exp_below(exponent)
 
 
 def limbs(values):

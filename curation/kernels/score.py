@@ -27,7 +27,7 @@ _TO_BIT = np.uint64(64 - WORD_BITS)
 _TO_BYTE = np.uint64(64 - WORD_BITS + 3)
 # what a window has had: a direct-mapped table of 16-bit tags, a turn number above the bucket's upper bits
 _SLOT_BITS = 14
-_SLOTS = 1 << _SLOT_BITS
+SLOTS = 1 << _SLOT_BITS
 _TAG_BITS = BITS - _SLOT_BITS
 _TURNS = (1 << (16 - _TAG_BITS)) - 1
 
@@ -66,12 +66,12 @@ def frame_bucket(first, second, third):
 
 @njit(inline="always")
 def _unseen(bucket, seen, turn):
-    """1 if the window has not had the bucket, else 0; seen uint16[_SLOTS].
+    """1 if the window has not had the bucket, else 0; seen uint16[SLOTS].
 
     A bucket takes the slot of another with the same lower bits, which then counts again when it repeats: rarely, as a
     full window has 2,400 features for 16,384 slots.
     """
-    slot = bucket & (_SLOTS - 1)
+    slot = bucket & (SLOTS - 1)
     tag = np.uint16((turn << _TAG_BITS) | (bucket >> _SLOT_BITS))
     fresh = np.int64(seen[slot] != tag)
     seen[slot] = tag
@@ -93,7 +93,7 @@ def bucket_kernel(hashes, kinds, lengths, begin, end, vocabulary, buckets, ends)
     begin, end int64[spans]; vocabulary uint8[2^13]; filled: buckets int32[at least 3 x tokens of all spans + 1], ends
     int64[spans + 1]. Returns the number of buckets.
     """
-    seen = np.zeros(_SLOTS, np.uint16)
+    seen = np.zeros(SLOTS, np.uint16)
     turn = np.int64(0)
     n = 0
     ends[0] = 0
@@ -121,7 +121,7 @@ def score_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, check, sc
     int8[BUCKETS] of all features, check int8[BUCKETS / 2] of the features in odd buckets only; scales float64[4]: scale
     and bias of each model; least: words below which a score is NaN. Filled: logit and logit_check float32[docs].
     """
-    seen = np.zeros(_SLOTS, np.uint16)
+    seen = np.zeros(SLOTS, np.uint16)
     turn = np.int64(0)
     for d in range(len(offsets) - 1):
         start, stop = offsets[d], offsets[d + 1]
@@ -172,7 +172,7 @@ def ratio_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, scales, m
     weights int8[2, BUCKETS]; scales float64[2]; model uint8[docs]: which of the two scores a document; the other
     arguments as in `score_kernel`. Filled: score float32[docs], NaN below `least` words.
     """
-    seen = np.zeros(_SLOTS, np.uint16)
+    seen = np.zeros(SLOTS, np.uint16)
     turn = np.int64(0)
     for d in range(len(offsets) - 1):
         start, stop = offsets[d], offsets[d + 1]
