@@ -17,8 +17,8 @@ _LAST = (
     "It is not an accuracy figure."
 )
 _HUMAN = (
-    "The label `human` on LLM text means that the detector saw nothing in it, not that a human wrote it. That is\n"
-    "expected for genres on which it was not trained; weights rest on p_synthetic and the mix, not on this label."
+    "The label `human` on LLM text: by its score fewer than one text in ten would be synthetic at even odds, and this\n"
+    "was one. Generators that training did not know look human; weights rest on p_synthetic and the mix."
 )
 
 Rows = list[dict[str, Any]]

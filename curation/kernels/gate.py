@@ -1,7 +1,13 @@
-"""Counts over bytes and lines that tell prose from code, tables, lists and maths, in one pass."""
+"""Counts over bytes and lines that tell prose from code, tables, lists and maths.
+
+The bytes of a document become bit masks, 64 bytes at a time: which are letters, which are marks, and by shifts of these
+which letter follows which mark. A line is a stretch of bits, and its counts are counts of bits.
+"""
 
 import numpy as np
 from numba import njit
+
+from curation.kernels.vectors import LANES, bit_count, equal_to, having, lowest_bit
 
 READ = 16_384  # bytes of a document that are looked at
 
@@ -18,64 +24,153 @@ READ = 16_384  # bytes of a document that are looked at
     SENTENCES,  # . ! ? followed by white space or the end, after a letter
     SHORT_LINES,  # lines of at most 40 bytes that do not end as a sentence does
     SCRIPT,  # first bytes of characters of scripts other than Latin
-    JOINTS,  # signs of a name of a program: f( a.b a_b aB a:: ->
-    COMMENT_BYTES,  # bytes of lines that open as comments of programs do
+    JOINTS,  # signs of a name of a program: f( a.b a_b aB :: ->
+    COMMENT_BYTES,  # bytes of lines that are comments of programs
     INDENT_BYTES,  # bytes of lines that begin with four spaces or more
     ROW_BYTES,  # bytes of lines with as many separators of columns as the line before
     COUNTS,
 ) = range(17)
 
-# what a byte is: 1 letter, 2 digit, 3 sign common in code and rare in prose, 4 white space, 0 other
-_KIND = np.zeros(256, np.uint8)
-_KIND[[*range(65, 91), *range(97, 123), *range(128, 256)]] = 1
-_KIND[48:58] = 2
-_KIND[[ord(c) for c in "{}[];=<>\\^~|&+$_@%"]] = 3
-_KIND[[9, 10, 11, 12, 13, 32]] = 4
+# what a byte is inside the kernel: one bit each
+_LETTER, _UPPER, _LOWER, _DIGIT, _SIGN, _WHITE, _SCRIPT, _STOP = (np.uint8(1 << bit) for bit in range(8))
+_BYTES = np.zeros(256, np.uint8)
+_BYTES[[*range(65, 91), *range(97, 123), *range(128, 256)]] = _LETTER
+_BYTES[65:91] |= _UPPER
+_BYTES[97:123] |= _LOWER
+_BYTES[0xCD:0xF0] |= _SCRIPT  # first bytes of characters of scripts other than Latin
+_BYTES[0xE2] &= ~_SCRIPT
+_BYTES[48:58] = _DIGIT
+_BYTES[[ord(c) for c in "{}[];=<>\\^~|&+$_@%"]] = _SIGN  # common in code and rare in prose
+_BYTES[[9, 10, 11, 12, 13, 32]] = _WHITE
+_BYTES[[ord(c) for c in ".!?"]] = _STOP
+
+# masks of a document that its lines are counted by
+_BLACK, _DIGITS, _SIGNS, _CALLS, _ENDS, _TIGHT, _GAPS, _WIDE, _TABS, _BARS, _COMMAS, _QUOTES, _BREAKS = range(13)
+_MASKS = 13
+_WORDS = READ // LANES
+_ONE, _TWO, _LAST, _ALL = np.uint64(1), np.uint64(2), np.uint64(63), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @njit(inline="always")
-def _column_marks(data, begin, end):
-    """(separators of columns, bars and tabs among them) inside a stripped line; the others are commas and
-    semicolons without a space after them and wide gaps."""
-    marks = bars = gap = 0
-    for i in range(begin, end):
-        c = data[i]
-        if c == 32:
-            gap += 1
-            continue
-        if gap >= 3:
-            marks += 1
-        gap = 0
-        if c in (9, 124):
-            bars += 1
-        elif c in (44, 59) and i + 1 < end and data[i + 1] != 32:
-            marks += 1
-    return marks + bars, bars
+def _after(mask, before):
+    """The bits whose neighbour to the left is set; before: the mask of the 64 bytes before."""
+    return (mask << _ONE) | (before >> _LAST)
 
 
 @njit(inline="always")
-def _separators(data, begin, end):
-    """Bars, tabs, gaps and commas outside quotation marks in a stripped line: a number that lines of a table
-    share, and that is above 1 for them."""
-    bars = tabs = gaps = commas = gap = 0
-    quoted = False
-    for i in range(begin, end):
-        c = data[i]
-        if c == 32:
-            gap += 1
-            continue
-        if gap >= 2:
-            gaps += _KIND[data[i - gap - 1]] != 0 or data[i - gap - 1] == 44 or data[i - gap - 1] == 41
-        gap = 0
-        if c == 124:
-            bars += 1
-        elif c == 9:
-            tabs += 1
-        elif c == 34:
-            quoted = not quoted
-        elif (c == 44 or c == 59) and not quoted:
-            commas += 1
-    return bars, tabs, gaps, commas
+def _ahead(mask, behind):
+    """The bits whose neighbour to the right is set; behind: the mask of the 64 bytes behind."""
+    return (mask >> _ONE) | (behind << _LAST)
+
+
+@njit(inline="always")
+def _classes(codes, base):
+    """Masks of letters, white space and digits of 64 bytes, of which their neighbours need to know."""
+    return having(codes, base, _LETTER), having(codes, base, _WHITE), having(codes, base, _DIGIT)
+
+
+@njit(nogil=True, cache=True)
+def _mask_kernel(data, first, size, text, codes, masks, row):
+    """Fill masks uint64[_MASKS, _WORDS + 1] for the bytes data[first:first + size]; count in row what needs no lines.
+
+    text, codes uint8[READ + 2 * LANES]: room for the bytes and what they are.
+    """
+    part = data[first : first + size]
+    for k in range(size):
+        text[k] = part[k]
+        codes[k] = _BYTES[part[k]]
+    text[size : size + 2 * LANES] = 10
+    codes[size : size + 2 * LANES] = _WHITE
+    letters, white, digits = _classes(codes, 0)
+    spaces = equal_to(text, 0, np.uint8(32))
+    letters_before = digits_before = spaces_before = lower_before = np.uint64(0)
+    minus_before = colons_before = np.uint64(0)
+    white_before = _ALL
+    for word in range((size + LANES - 1) // LANES):
+        base = word * LANES
+        letters_behind, white_behind, digits_behind = _classes(codes, base + LANES)
+        spaces_behind = equal_to(text, base + LANES, np.uint8(32))
+        left_letter, right_letter = _after(letters, letters_before), _ahead(letters, letters_behind)
+        right_white, right_space = _ahead(white, white_behind), _ahead(spaces, spaces_behind)
+        upper, lower = having(codes, base, _UPPER), having(codes, base, _LOWER)
+        stops = having(codes, base, _STOP)
+        dots = equal_to(text, base, np.uint8(46))
+        commas = equal_to(text, base, np.uint8(44)) | equal_to(text, base, np.uint8(59))
+        minus, colons = equal_to(text, base, np.uint8(45)), equal_to(text, base, np.uint8(58))
+        two = spaces & _after(spaces, spaces_before)
+        three = two & ((spaces << _TWO) | (spaces_before >> np.uint64(62)))
+        masks[_BLACK, word] = ~white
+        masks[_DIGITS, word] = digits
+        masks[_SIGNS, word] = having(codes, base, _SIGN)
+        masks[_CALLS, word] = (equal_to(text, base, np.uint8(40)) & left_letter) | (
+            dots & (left_letter | _after(digits, digits_before)) & right_letter
+        )
+        masks[_ENDS, word] = stops & ~_after(white, white_before) & right_white
+        masks[_TIGHT, word] = commas & ~right_space
+        masks[_GAPS, word] = two & ~right_space
+        masks[_WIDE, word] = three & ~right_space
+        masks[_TABS, word] = equal_to(text, base, np.uint8(9))
+        masks[_BARS, word] = equal_to(text, base, np.uint8(124))
+        masks[_COMMAS, word] = commas
+        masks[_QUOTES, word] = equal_to(text, base, np.uint8(34))
+        masks[_BREAKS, word] = equal_to(text, base, np.uint8(10))
+        joints = (upper & _after(lower, lower_before)) | (equal_to(text, base, np.uint8(95)) & left_letter)
+        joints |= equal_to(text, base, np.uint8(62)) & _after(minus, minus_before)
+        joints |= colons & _after(colons, colons_before)
+        # \\word is a command (\\n is not), and $ before anything but a digit opens or closes a formula
+        second = (letters >> _TWO) | (letters_behind << np.uint64(62))
+        maths = equal_to(text, base, np.uint8(92)) & right_letter & second
+        maths |= equal_to(text, base, np.uint8(36)) & ~_ahead(digits, digits_behind)
+        row[LETTERS] += bit_count(letters)
+        row[SCRIPT] += bit_count(having(codes, base, _SCRIPT))
+        row[JOINTS] += bit_count(joints)
+        row[MATHS] += bit_count(maths)
+        letters_before, letters, white_before, white = letters, letters_behind, white, white_behind
+        digits_before, digits = digits, digits_behind
+        spaces_before, spaces = spaces, spaces_behind
+        lower_before, minus_before, colons_before = lower, minus, colons
+
+
+@njit(inline="always")
+def _range(word, begin, end):
+    """The bits of a word that stand for the bytes begin to end."""
+    low = np.uint64(max(begin - word * LANES, 0))
+    high = np.uint64(max((word + 1) * LANES - end, 0))
+    return (_ALL << low) & (_ALL >> high)
+
+
+@njit(inline="always")
+def _true_gaps(text, masks, begin, end):
+    """Gaps of two blanks or more that do not follow a mark: those after a full stop are a habit of typists."""
+    gaps = 0
+    for word in range(begin // LANES, (end - 1) // LANES + 1):
+        left = masks[_GAPS, word] & _range(word, begin, end)
+        while left != 0:
+            i = word * LANES + lowest_bit(left)
+            left &= left - _ONE
+            while text[i] == 32:
+                i -= 1
+            before = text[i]
+            gaps += _BYTES[before] & ~_STOP != 0 or before == 44 or before == 41
+    return gaps
+
+
+@njit(inline="always")
+def _free_commas(masks, begin, end):
+    """Commas and semicolons outside of quotation marks."""
+    commas, quoted = 0, False
+    for word in range(begin // LANES, (end - 1) // LANES + 1):
+        within = _range(word, begin, end)
+        quotes = masks[_QUOTES, word] & within
+        left = (masks[_COMMAS, word] & within) | quotes
+        while left != 0:
+            bit = left & (~left + _ONE)
+            left ^= bit
+            if quotes & bit:
+                quoted = not quoted
+            elif not quoted:
+                commas += 1
+    return commas
 
 
 @njit(inline="always")
@@ -92,6 +187,17 @@ def _is_comment(data, begin, end, indent, hashed):
         return hashed
     third = data[begin + 2] if end - begin > 2 else 0
     return (c == 62 and second == 62 and third == 62) or (c == 34 and second == 34 and third == 34)
+
+
+@njit(inline="always")
+def _closes(data, begin, end):
+    """A line that ends with the */ of a comment which began on an earlier one."""
+    if end - begin < 2 or data[end - 2] != 42 or data[end - 1] != 47:
+        return False
+    opened = False
+    for i in range(begin, end - 2):
+        opened |= data[i] == 47 and data[i + 1] == 42
+    return not opened
 
 
 @njit(inline="always")
@@ -116,104 +222,105 @@ def _is_item(data, begin, end):
 def gate_kernel(data, starts, counts):
     """Count the first 16 kB of each document; data uint8, starts int64[docs + 1], counts int64[docs, COUNTS],
     zero."""
+    text, codes = np.empty(READ + 2 * LANES, np.uint8), np.empty(READ + 2 * LANES, np.uint8)
+    masks = np.empty((_MASKS, _WORDS + 1), np.uint64)
+    found = np.empty(_MASKS, np.int64)
     for d in range(len(starts) - 1):
-        row = counts[d]
-        i, stop = starts[d], min(starts[d + 1], starts[d] + READ)
-        columns_before = (0, 0, 0, 0)
-        hashed = False
-        while i < stop:
-            begin = i
-            while i < stop and data[i] != 10:
-                i += 1
-            end = i
-            i += 1
-            indent = 0
-            while begin < end and _KIND[data[begin]] == 4:
-                indent += 4 if data[begin] == 9 else 1
-                begin += 1
-            while end > begin and _KIND[data[end - 1]] == 4:
-                end -= 1
-            if begin == end:
-                continue
-            signs = letters = digits = black = calls = sentences = joints = 0
-            for j in range(begin, end):
-                c = data[j]
-                kind = _KIND[c]
-                if kind == 4:
-                    continue
-                black += 1
-                before = _KIND[data[j - 1]] if j > begin else 4
-                if kind == 1:
-                    letters += 1
-                    if 65 <= c <= 90 and j > begin and 97 <= data[j - 1] <= 122:
-                        joints += 1
-                    if 0xCD <= c <= 0xEF and c != 0xE2:
-                        row[SCRIPT] += 1
-                elif kind == 2:
-                    digits += 1
-                elif kind == 3:
-                    signs += 1
-                    if (c == 95 and before == 1) or (c == 62 and j > begin and data[j - 1] == 45):
-                        joints += 1
-                    # \word is a command (\n is not), and $ before anything but a digit opens or closes a
-                    # formula
-                    if (c == 92 and j + 2 < end and _KIND[data[j + 1]] == 1 and _KIND[data[j + 2]] == 1) or (
-                        c == 36 and not (j + 1 < end and _KIND[data[j + 1]] == 2)
-                    ):
-                        row[MATHS] += 1
-                elif c == 40 and before == 1:
-                    calls += 1  # f(
-                elif c == 46 and 1 <= before <= 2 and j + 1 < end and _KIND[data[j + 1]] == 1:
-                    calls += 1  # a.b
-                elif c == 58 and j > begin and data[j - 1] == 58:
-                    joints += 1
-                elif c in (33, 46, 63) and before != 4 and (j + 1 == end or _KIND[data[j + 1]] == 4):
-                    sentences += 1
-            last = data[end - 1]
-            code = 0
-            if last in (59, 123, 125):  # ; { }
-                code += 2
-            elif indent >= 2 and last in (40, 41, 44, 58, 91, 93):  # ( ) , : [ ]
-                code += 1
-            if signs * 25 >= black * 2 and signs >= 2:
-                code += 2
-            elif signs * 50 >= black and signs >= 1:
-                code += 1
-            if calls * 40 >= black:
-                code += 1
-            if indent >= 4 and sentences == 0:
-                code += 1
-            if end - begin >= 2 and ((data[begin] == 47 and data[begin + 1] == 47) or data[begin] == 64):
-                code += 1  # // and @
-            item = _is_item(data, begin, end)
-            marks, bars = _column_marks(data, begin, end)
-            columns = sentences == 0 and marks >= 2 and (marks * 25 >= end - begin or digits * 4 >= black)
-            if columns or (sentences == 0 and digits * 5 >= black * 2):
-                row[TABLE_BYTES] += black
-            if code >= 2 and not item and not (columns and bars >= 2):
-                row[CODE_BYTES] += black
-            separators = _separators(data, begin, end)
-            for k in range(4):
-                if separators[k] >= 2 and separators[k] == columns_before[k]:
-                    row[ROW_BYTES] += black
-                    break
-            columns_before = separators
-            if _is_comment(data, begin, end, indent, hashed):
+        size = min(starts[d + 1] - starts[d], READ)
+        if size > 0:
+            _mask_kernel(data, starts[d], size, text, codes, masks, counts[d])
+            _line_kernel(text, codes, size, masks, found, counts[d])
+
+
+@njit(nogil=True, cache=True)
+def _line_kernel(text, codes, size, masks, found, row):
+    """Count in row what the lines of text[:size] are; found int64[_MASKS]: room for the counts of a line."""
+    bars_before, tabs_before, gaps_before, commas_before = 0, 0, 0, 0
+    hashed = starred = inside = False
+    word, stop = 0, 0
+    left = masks[_BREAKS, 0]
+    words = (size + LANES - 1) // LANES
+    while stop < size:
+        begin = stop
+        while left == 0 and word + 1 < words:
+            word += 1
+            left = masks[_BREAKS, word]
+        end = min(word * LANES + lowest_bit(left), size)
+        left &= left - _ONE
+        stop = end + 1
+        indent = 0
+        while begin < end and codes[begin] == _WHITE:
+            indent += 4 if text[begin] == 9 else 1
+            begin += 1
+        while end > begin and codes[end - 1] == _WHITE:
+            end -= 1
+        if begin == end:
+            continue
+        found[:] = 0
+        for w in range(begin // LANES, (end - 1) // LANES + 1):
+            within = _range(w, begin, end)
+            for mask in range(_QUOTES):
+                found[mask] += bit_count(masks[mask, w] & within)
+        black, digits, signs, calls = found[_BLACK], found[_DIGITS], found[_SIGNS], found[_CALLS]
+        sentences, bars, tabs = found[_ENDS], found[_BARS], found[_TABS]
+        last = text[end - 1]
+        code = 0
+        if last == 59 or last == 123 or last == 125:  # ; { }
+            code += 2
+        elif indent >= 2 and (last == 40 or last == 41 or last == 44 or last == 58 or last == 91 or last == 93):
+            code += 1  # ( ) , : [ ]
+        if signs * 25 >= black * 2 and signs >= 2:
+            code += 2
+        elif signs * 50 >= black and signs >= 1:
+            code += 1
+        if calls * 40 >= black:
+            code += 1
+        if indent >= 4 and sentences == 0:
+            code += 1
+        if end - begin >= 2 and ((text[begin] == 47 and text[begin + 1] == 47) or text[begin] == 64):
+            code += 1  # // and @
+        item = _is_item(text, begin, end)
+        # separators of columns: commas without a blank after them, gaps of three blanks, bars and tabs
+        final = (masks[_TIGHT, (end - 1) // LANES] >> np.uint64((end - 1) % LANES)) & _ONE
+        marks = found[_TIGHT] - np.int64(final) + found[_WIDE] + bars + tabs
+        columns = sentences == 0 and marks >= 2 and (marks * 25 >= end - begin or digits * 4 >= black)
+        if columns or (sentences == 0 and digits * 5 >= black * 2):
+            row[TABLE_BYTES] += black
+        if code >= 2 and not item and not (columns and bars + tabs >= 2):
+            row[CODE_BYTES] += black
+        # a number of separators that the lines of a table share, and that is above 1 for them
+        gaps = _true_gaps(text, masks, begin, end) if found[_GAPS] else 0
+        commas = _free_commas(masks, begin, end) if found[_COMMAS] else 0
+        same = (bars >= 2 and bars == bars_before) or (tabs >= 2 and tabs == tabs_before)
+        same = same or (gaps >= 2 and gaps == gaps_before) or (commas >= 2 and commas == commas_before)
+        if same:
+            row[ROW_BYTES] += black
+        bars_before, tabs_before, gaps_before, commas_before = bars, tabs, gaps, commas
+        if _closes(text, begin, end):
+            # an end without a beginning: what there was of the document began inside of the comment
+            row[COMMENT_BYTES] = row[COMMENT_BYTES] + black if inside else row[BYTES] + black
+            inside = False
+        else:
+            starred_now = text[begin] == 42 and end - begin >= 2 and text[begin + 1] == 42
+            starred_now = starred_now and (end - begin == 2 or text[begin + 2] == 32)
+            opens = end - begin >= 2 and text[begin] == 47 and text[begin + 1] == 42
+            inside = inside or (opens and not (text[end - 2] == 42 and last == 47))
+            if inside or (starred and starred_now) or _is_comment(text, begin, end, indent, hashed):
                 row[COMMENT_BYTES] += black
-            hashed = data[begin] == 35
-            if indent >= 4:
-                row[INDENT_BYTES] += black
-            row[JOINTS] += joints + calls
-            row[BYTES] += black
-            row[LETTERS] += letters
-            row[DIGITS] += digits
-            row[LINES] += 1
-            row[SENTENCES] += sentences
-            if item:
-                row[LIST_LINES] += 1
-                row[LIST_BYTES] += black
-            if end - begin <= 40 and last not in (33, 46, 63, 34):
-                row[SHORT_LINES] += 1
+            starred = starred_now
+        hashed = text[begin] == 35
+        if indent >= 4:
+            row[INDENT_BYTES] += black
+        row[JOINTS] += calls
+        row[BYTES] += black
+        row[DIGITS] += digits
+        row[LINES] += 1
+        row[SENTENCES] += sentences
+        if item:
+            row[LIST_LINES] += 1
+            row[LIST_BYTES] += black
+        if end - begin <= 40 and not (last == 33 or last == 46 or last == 63 or last == 34):
+            row[SHORT_LINES] += 1
 
 
 @njit(nogil=True, cache=True)

@@ -22,6 +22,13 @@ def _load(context, builder, array_type, array, place, kind):
     return value
 
 
+def _every_lane(builder, byte):
+    """The byte in every lane of a vector."""
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), lanes)
+
+
 def _is_bytes(array):
     return isinstance(array, types.Array) and array.dtype == types.uint8 and array.ndim == 1 and array.layout == "C"
 
@@ -50,10 +57,22 @@ def equal_to(typingctx, array, i, value):
     def generate(context, builder, signature, arguments):
         values, first, wanted = arguments
         left = _load(context, builder, signature.args[0], values, first, _VECTOR)
-        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), wanted, ir.Constant(ir.IntType(32), 0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        every = builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), lanes)
-        return builder.bitcast(builder.icmp_unsigned("==", left, every), _I64)
+        return builder.bitcast(builder.icmp_unsigned("==", left, _every_lane(builder, wanted)), _I64)
+
+    return types.uint64(array, types.int64, types.uint8), generate
+
+
+@intrinsic
+def having(typingctx, array, i, bits):
+    """uint64: bit k is set where array[i + k] has one of the bits, for k below 64; arguments as `equal_to`."""
+    if not _is_bytes(array):
+        return None
+
+    def generate(context, builder, signature, arguments):
+        values, first, wanted = arguments
+        left = _load(context, builder, signature.args[0], values, first, _VECTOR)
+        shared = builder.and_(left, _every_lane(builder, wanted))
+        return builder.bitcast(builder.icmp_unsigned("!=", shared, ir.Constant(_VECTOR, [0] * LANES)), _I64)
 
     return types.uint64(array, types.int64, types.uint8), generate
 

@@ -19,15 +19,17 @@ from curation.synthetic.model import MIN_WORDS, Model
 from curation.text.gate import GATES, MIXED, PROSE
 
 LEAST_ANCHORS = 100  # human documents below which a stratum pools
-#: `human` needs a score at or below the threshold and p below this: at even odds human is the likelier origin. On
-#: left-out sources 84 % of human and 11 % of synthetic documents of 150 words are below it (docs/detector.md)
-HUMAN_BELOW = 0.5
+#: `human` needs anchors and p below this: if half of all texts were synthetic, fewer than one in ten of those with such
+#: a score would be. It is measured on sources and generators left out of training (docs/detector.md); a generator that
+#: writes like nothing in training looks human, so without human text of the same kind to compare with there is no such
+#: label at all
+HUMAN_BELOW = 0.1
 
 _GATE_REASONS = tuple(f"not_prose:{name}" for name in GATES)
 #: reasons by code; 0 is none. `short` is also an empty document's reason
-REASONS = ("", "short", "not_scored", "language", "uncertain", *_GATE_REASONS)
-NONE, SHORT, NOT_SCORED, LANGUAGE, UNCERTAIN = range(5)
-FIRST_GATE = 5
+REASONS = ("", "short", "not_scored", "language", "uncertain", "no_anchors", *_GATE_REASONS)
+NONE, SHORT, NOT_SCORED, LANGUAGE, UNCERTAIN, NO_ANCHORS = range(6)
+FIRST_GATE = 6
 HUMAN, UNDETERMINED, SYNTHETIC = (LABELS.index(name) for name in ("human", "undetermined", "synthetic"))
 
 #: where a stratum's numbers come from
@@ -138,8 +140,8 @@ def apply(
     all [docs]. p is the probability that a machine wrote the text if half of such texts were machine-written;
     it is NaN where no probability can be given (too short to score, not prose, not English); text that the gate calls
     mixed has one, but no label. `synthetic` is a
-    logit above the stratum's threshold; `human` one at or below it with p < HUMAN_BELOW; the rest is
-    undetermined, with its reason.
+    logit above the stratum's threshold; `human` one at or below it with p < HUMAN_BELOW, where there are anchors to say
+    so; the rest is undetermined, with its reason.
     """
     words = np.asarray(words)
     gate, lang = np.asarray(gate), np.asarray(lang)
@@ -151,6 +153,7 @@ def apply(
     p = 1 / (1 + np.exp(-np.clip(odds, -40, 40)))
     above = score > calibration.threshold[0][at][:, 0]
     reason = np.full(len(score), NONE, np.uint8)
+    reason[~above & (calibration.basis[0][at] == BASES.index("model"))] = NO_ANCHORS
     reason[~above & (p >= HUMAN_BELOW)] = UNCERTAIN
     reason[words < label_words] = SHORT
     reason[~scored] = NOT_SCORED

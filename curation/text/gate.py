@@ -20,7 +20,7 @@ from curation.kernels.tokens import WORD
 from curation.text.tokens import Tokens
 
 #: changes whenever the gate of some text changes; part of the hash that signals carry
-GATE_VERSION = "gate-2"
+GATE_VERSION = "gate-3"
 GATES = ("prose", "code", "table", "list", "maths", "boilerplate", "short", "empty", "mixed")
 PROSE, CODE, TABLE, LIST, MATHS, BOILERPLATE, SHORT, EMPTY, MIXED = range(9)
 LANGS = ("en", "other", "und")

@@ -225,3 +225,22 @@ def test_a_calibration_travels() -> None:
     assert plain["sources"] == ["forum"] and plain["threshold"][0][0][0][0] is None
     again = pickle.loads(pickle.dumps(found))
     np.testing.assert_array_equal(again.threshold, found.threshold)
+
+
+def test_without_anchors_nothing_is_called_human() -> None:
+    """A generator that training did not know looks human: only human text of the same kind can say what is."""
+    score = np.linspace(-30, 30, 400).astype(np.float32)
+    words, names = np.full(400, 200), np.full(400, "anywhere")
+    prose, english = np.zeros(400, np.uint8), np.full(400, "en")
+    p, label, reason = apply(calibrate(empty_anchors(), MODEL, 0.01), score, words, names, prose, english)
+    found = [LABELS[code] for code in label]
+    assert "human" not in found and {"synthetic", "undetermined"} == set(found)
+    assert {REASONS[r] for r in reason[p < 0.1]} == {"no_anchors"}
+    undetermined = label == LABELS.index("undetermined")
+    assert {REASONS[r] for r in reason[undetermined]} == {"no_anchors", "uncertain"}
+    # another source's anchors say so for all; what they call human has a probability below one in ten
+    known = calibrate(anchors_of(np.linspace(-4, 0, 200)), MODEL, 0.01)
+    p, label, _ = apply(known, score, words, names, prose, english)
+    human = label == LABELS.index("human")
+    assert human.any() and (p[human] < 0.1).all()
+    assert not (human & (score > known.threshold[0, -1, LENGTHS.index(150), 0])).any()
