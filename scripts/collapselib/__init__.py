@@ -1,0 +1,1 @@
+"""The library of scripts/collapse_benchmark."""

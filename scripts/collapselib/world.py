@@ -1,0 +1,103 @@
+"""What stays the same through all generations: the human text of one side, the reference profile, and features."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from collapselib import statistics
+from collapselib.corpus import Corpus, Texts, Vocabulary, as_tokens, take
+from curation import diversity
+from curation.annotate import fixed_list
+from curation.diversity import reference
+from curation.diversity.features import Features
+from curation.diversity.reference import Profile
+from curation.diversity.ruler import Ruler
+from curation.diversity.ruler_tables import retable
+
+MISSING = 0.60  # least share of the pool's tokens in the genres that a partial reference lacks
+
+
+class World(NamedTuple):
+    """The human text with everything that is measured on it once."""
+
+    vocabulary: Vocabulary
+    genres: tuple[str, ...]
+    test: Texts
+    pool: Texts
+    reference: Texts  # what a rule may look at
+    targets: Texts  # the part of the reference that the ruler has not seen
+    ruler: Ruler
+    profile: Profile
+    features: Features  # of the pool
+    tail: np.ndarray  # bool[vocabulary]
+    missing: tuple[str, ...]  # genres that the reference lacks
+
+
+def build(corpus: Corpus, partial: bool = False) -> World:
+    """The world of a corpus, with its whole reference or with one that lacks the largest genres.
+
+    One half of the reference, by hash of the id, makes the ruler, and the other the profile: text looks too typical by
+    tables that were made from it.
+    """
+    known, missing = corpus.reference, ()
+    if partial:
+        sizes = np.bincount(corpus.pool.genre, np.diff(corpus.pool.offsets), len(corpus.genres))
+        order = np.argsort(-sizes, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(sizes[order]), MISSING * sizes.sum())) + 1
+        known = take(known, np.flatnonzero(~np.isin(known.genre, order[:enough])))
+        missing = tuple(corpus.genres[g] for g in order[:enough])
+    half = reference.half_b(pa.array([f"ruler {i}" for i in range(len(known.genre))]))
+    tables, targets = take(known, np.flatnonzero(~half)), take(known, np.flatnonzero(half))
+    fifth = np.arange(len(tables.genre)) % 5 == 0
+    ruler = retable(
+        diversity.load_ruler(),
+        as_tokens(take(tables, np.flatnonzero(~fifth)), corpus.vocabulary),
+        as_tokens(take(tables, np.flatnonzero(fifth)), corpus.vocabulary),
+    )
+    features = diversity.features(as_tokens(corpus.pool, corpus.vocabulary), ruler)
+    seen = signals(targets, names("r", len(targets.genre)),
+                   diversity.features(as_tokens(targets, corpus.vocabulary), ruler))  # fmt: skip
+    first = reference.first_update(seen, "en")
+    frame = reference.first_result(first, "en")
+    profile = reference.build(first, frame, reference.second_update(seen, frame))
+    tail = statistics.tail_types(corpus.pool.tokens, len(corpus.vocabulary.hash))
+    return World(
+        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, targets, ruler, profile, features, tail,
+        missing,
+    )  # fmt: skip
+
+
+def names(prefix: str, count: int) -> pa.Array:
+    """Ids prefix0, prefix1, ..."""
+    return pa.array([f"{prefix}{i}" for i in range(count)], pa.string())
+
+
+def signals(texts: Texts, ids: pa.Array, features: Features, logit: np.ndarray | None = None) -> pa.RecordBatch:
+    """The columns of signals that mixing reads; every document is English prose of one source."""
+    n = len(texts.genre)
+    return pa.RecordBatch.from_pydict(
+        {
+            "id": ids,
+            "source": pa.repeat("crawl", n),
+            "tokens": pa.array(np.diff(texts.offsets)),
+            "lang": pa.repeat("en", n),
+            "group": pa.nulls(n, pa.string()),
+            "gate": pa.repeat("prose", n),
+            "logit": pa.nulls(n, pa.float32()) if logit is None else pa.array(logit, pa.float32()),
+            "style": fixed_list(features.style),
+            "words": fixed_list(features.words),
+            "bins": fixed_list(features.bins),
+            "core": fixed_list(features.core),
+        }
+    )
+
+
+def rows_of(features: Features, rows: np.ndarray) -> Features:
+    """The features of some documents."""
+    return Features(*(column[rows] for column in features))
+
+
+def joined(parts: list[Features]) -> Features:
+    """The features of all parts."""
+    return Features(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
