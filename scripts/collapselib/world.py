@@ -8,7 +8,7 @@ import pyarrow as pa
 from collapselib import statistics
 from collapselib.corpus import Corpus, Texts, Vocabulary, as_tokens, take
 from curation import diversity
-from curation.annotate import fixed_list
+from curation.batch import pack
 from curation.diversity import reference
 from curation.diversity.features import Features
 from curation.diversity.reference import Profile
@@ -85,10 +85,10 @@ def signals(texts: Texts, ids: pa.Array, features: Features, logit: np.ndarray |
             "group": pa.nulls(n, pa.string()),
             "gate": pa.repeat("prose", n),
             "logit": pa.nulls(n, pa.float32()) if logit is None else pa.array(logit, pa.float32()),
-            "style": fixed_list(features.style),
-            "words": fixed_list(features.words),
-            "bins": fixed_list(features.bins),
-            "core": fixed_list(features.core),
+            "style": pack(features.style),
+            "words": pack(features.words),
+            "bins": pack(features.bins),
+            "core": pack(features.core),
         }
     )
 
