@@ -184,12 +184,12 @@ def gram(matrix, roots, constant=False):
 
 
 @njit(nogil=True, cache=True)
-def lasso_step(hessian, gradient, start, penalty, sweeps, tolerance):
+def lasso_step(hessian, gradient, start, penalty, largest, sweeps, tolerance):
     """Coordinate descent for the step x that minimises g.x + x'Hx/2 + sum penalty * |start + x|.
 
-    hessian float64[m, m], gradient, start and penalty float64[m] (penalty 0 for a free coordinate). Coordinates without
-    curvature (at most `FLAT`) are left alone. One fixed order, no BLAS. Friedman, Hastie and
-    Tibshirani 2010 (J. Stat. Softw. 33).
+    hessian float64[m, m]; gradient, start, penalty and largest float64[m]: |start + x| stays within `largest`, which
+    may be infinite. Coordinates without curvature (at most `FLAT`) are left alone. One fixed order, no BLAS. Friedman,
+    Hastie and Tibshirani 2010 (J. Stat. Softw. 33).
     """
     m = len(gradient)
     x = np.zeros(m)
@@ -208,6 +208,7 @@ def lasso_step(hessian, gradient, start, penalty, sweeps, tolerance):
                 new = (pull + penalty[j]) / curve
             else:
                 new = 0.0
+            new = min(max(new, -largest[j]), largest[j])
             change = new - at
             if change != 0.0:
                 x[j] += change

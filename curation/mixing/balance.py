@@ -3,11 +3,13 @@
 The weights are the closest in Kullback-Leibler divergence to a base measure q, with mean 1 and none above `cap`, for
 which the mean of every feature is within `slack` standard errors of the reference's mean:
 
-    w_i = min(cap, q_i exp(offset + b . x_i))
+    w_i = min(cap, q_i exp(offset + b . x_i)),    |b_j| <= 2
 
 (Hainmueller 2012 for balancing, Wang and Zubizarreta 2020 for the tolerance; the cap is an I-projection, Csiszar 1975.)
-The dual is convex in (offset, b): mean potential - offset - b . t + slack * sum se_j |b_j|. A Newton step needs only
-sums over documents, so a host makes a step from one reduction:
+The dual is convex in (offset, b): mean potential - offset - b . t + slack * sum se_j |b_j|. Bounded coefficients mean
+that a target which no weighting reaches is missed by as little as its coefficient can do, at a price of 2 for each
+standard deviation that it is missed by (an exact penalty, Han and Mangasarian 1979), while all others are met as if it
+were not there. A Newton step needs only sums over documents, so a host makes a step from one reduction:
 
     point = Point(solve_reservoir(reservoir, targets, errors, ...))
     for number in range(1, passes):
@@ -26,9 +28,9 @@ import numpy as np
 from curation.kernels import moments
 from curation.mixing.reservoir import Reservoir
 
-NORM_LIMIT = 50.0  # a longer coefficient vector means that no weighting reaches the targets
+LARGEST = 2.0  # coefficient: no feature tilts a document by more than e^2 for each standard deviation
 OFF_TARGET = 3.0  # standard errors beyond which a feature is called unreachable
-MOST_SLACK = 16.0  # standard errors (or multiples of a larger slack) beyond which balancing gives up
+HOPELESS = 0.5  # share of features out of reach above which base weights are kept
 ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
 SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
 FEWEST = 50  # documents below which nothing is balanced
@@ -57,10 +59,9 @@ class Solution(NamedTuple):
     b: tuple[float, ...]  # one coefficient a feature
     offset: float  # minus the logarithm of the normaliser
     cap: float  # largest weight, in multiples of the mean
-    slack: float  # standard errors allowed, as asked for
-    relaxed: float  # standard errors allowed now
+    slack: float  # standard errors allowed
     scale: float = 1.0  # last correction of the weights below the cap, so that the mean is 1
-    status: str = "started"  # started, moving, converged, relaxed, unreachable or unchanged; see `finish`
+    status: str = "started"  # started, moving, converged, unreachable, hopeless or unchanged; see `finish`
     reason: str | None = None
     imbalance: tuple[float, ...] = ()  # weighted mean minus target, in standard errors, at the last finished pass
     attained: tuple[float, ...] = ()  # weighted mean of every feature at the last finished pass
@@ -90,7 +91,7 @@ def start(features: int, cap: float, slack: float) -> Solution:
         raise ValueError(f"mix.cap must be above 1, not {cap}: weights have mean 1")
     if not slack >= 0:
         raise ValueError(f"mix.slack must be at least 0, not {slack}")
-    return Solution((0.0,) * features, 0.0, float(cap), float(slack), float(slack))
+    return Solution((0.0,) * features, 0.0, float(cap), float(slack))
 
 
 def pass_sums(matrix: np.ndarray, q: np.ndarray, solution: Solution, second: bool = True) -> Sums:
@@ -140,9 +141,9 @@ def solve_reservoir(
 ) -> Solution:
     """A first solution from a hash sample of the documents, by damped Newton steps with an l1 penalty.
 
-    targets and errors float64[d]: the reference's means and their standard errors. When no weighting of the sample
-    comes within `slack` standard errors (the coefficients grow beyond a norm of 50), the tolerance is doubled until one
-    does; `relaxed` says where that ended. Fewer than 50 documents keep the base measure, with status `unchanged`.
+    targets and errors float64[d]: the reference's means and their standard errors. When more than half of the features
+    stay more than three standard errors off, the reference has nothing to say about these documents: they keep the base
+    measure, with status `hopeless`. So do fewer than 50 documents, with status `unchanged`.
     """
     first = start(len(targets), cap, slack)
     if len(reservoir.q) < FEWEST:
@@ -151,23 +152,15 @@ def solve_reservoir(
     matrix = reservoir.features.astype(np.float64)
     few = min(len(matrix), _FIRST_ROWS)
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
-    level, near, reached = slack, first, False
-    while not reached and level <= MOST_SLACK * max(slack, 1.0):  # cheap steps on a prefix, itself a hash sample
-        near, reached = _descend(matrix[:few], reservoir.q[:few], goal, first._replace(relaxed=level))
-        level = level if reached else max(2 * level, 1.0)
-    if not reached:
-        near = first
-    if few == len(matrix) and reached:
-        return near._replace(dual=None, accepted=())
-    for relaxed in sorted({slack, level, 2 * level} if reached else {slack}):
-        solution, reached = _descend(matrix, reservoir.q, goal, near._replace(relaxed=relaxed))
-        if reached:
-            return solution._replace(dual=None, accepted=())
-        near = first
-    flat, _ = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
-    most = MOST_SLACK * max(slack, 1.0)
-    reason = f"no weighting of the sample comes within {most:g} standard errors of the reference: base weights kept"
-    return first._replace(offset=flat.offset, relaxed=math.inf, status="unreachable", reason=reason)
+    near = _descend(matrix[:few], reservoir.q[:few], goal, first)  # cheap steps on a prefix, itself a hash sample
+    found = near if few == len(matrix) else _descend(matrix, reservoir.q, goal, near)
+    off = np.abs(_imbalance(pass_sums(matrix, reservoir.q, found, second=False), goal, cap))
+    lost = int((off > _bound(slack)).sum())
+    if lost <= HOPELESS * len(off):
+        return found._replace(dual=None, accepted=())
+    flat = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
+    reason = f"{lost} of {len(off)} features cannot be brought near the reference: base weights kept"
+    return first._replace(offset=flat.offset, status="hopeless", reason=reason)
 
 
 class Goal(NamedTuple):
@@ -177,8 +170,8 @@ class Goal(NamedTuple):
     errors: np.ndarray
 
 
-def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) -> tuple[Solution, bool]:
-    """Newton steps with backtracking on documents in memory, and whether they came near the optimum."""
+def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) -> Solution:
+    """Newton steps with backtracking on documents in memory, until they are near the optimum."""
     curvature, before = None, math.inf
     for _ in range(40):
         sums = pass_sums(matrix, q, solution, second=curvature is None)
@@ -186,7 +179,7 @@ def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) 
         value = dual_value(sums, goal, solution)
         step, decrease = _direction(sums, goal, solution, curvature)
         if decrease < _SAMPLED:
-            return _move(solution, step, 1.0), True
+            return _move(solution, step, 1.0)
         length = 1.0
         for _ in range(12):
             trial = _move(solution, step, length)
@@ -195,24 +188,21 @@ def _descend(matrix: np.ndarray, q: np.ndarray, goal: Goal, solution: Solution) 
                 break
             length /= 2
         else:
-            return solution, decrease < 1e-3  # the rounded weights leave nothing to gain
+            return solution  # the rounded weights leave nothing to gain
         solution = trial
-        if _norm(solution) > NORM_LIMIT:
-            return solution, False
         if decrease > _NEAR or decrease > before / 3:  # far away, or slowing down: look at the curvature again
             curvature = None
         before = decrease
-    return solution, decrease < 1e-3
+    return solution
 
 
 def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, point: Point) -> Point:
     """The next point of the dual from the exact sums at `point`; sums without curvature take that of the point.
 
-    A point whose exact dual value is above that of the last accepted one is taken back halfway; one whose coefficients
-    leave the norm of 50 doubles the tolerance and starts again from the base measure.
+    A point whose exact dual value is above that of the last accepted one is taken back halfway.
     """
     solution = point.solution
-    if solution.status == "unchanged" or math.isinf(solution.relaxed) or int(sums.counts[0]) == 0:
+    if solution.status in ("unchanged", "hopeless") or int(sums.counts[0]) == 0:
         return point
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
     curvature = _curvature(sums, solution.cap) if sums.second.size else point.curvature
@@ -226,12 +216,8 @@ def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, point: Poin
         return Point(back, curvature)
     step, decrease = _direction(sums, goal, solution, curvature)
     moved = _move(solution, step, 1.0)
-    if _norm(moved) > NORM_LIMIT:
-        fresh = start(len(targets), solution.cap, solution.slack)
-        fresh = fresh._replace(relaxed=max(2 * solution.relaxed, 1.0), status="moving", history=solution.history)
-        return Point(fresh, curvature)
     worst = _imbalance(sums, goal, solution.cap)
-    record = (value, float(np.abs(worst).max(initial=0.0)), _norm(solution), solution.relaxed)
+    record = (value, float(np.abs(worst).max(initial=0.0)), _norm(solution), solution.slack)
     moved = moved._replace(
         accepted=(solution.offset, *solution.b),
         dual=value,
@@ -244,9 +230,8 @@ def newton_step(sums: Sums, targets: np.ndarray, errors: np.ndarray, point: Poin
 def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Solution) -> Solution:
     """The solution with what the last pass measured: imbalance, unreachable features, effective documents.
 
-    Status: `converged` within the tolerance asked for, `relaxed` within a larger one, `unreachable` when a feature
-    stays more than three standard errors off (`attained` holds the value it reaches), `unchanged` with too few
-    documents.
+    Status: `converged`; `unreachable` when a feature stays more than three standard errors off (`attained` holds the
+    value it reaches); `hopeless` when more than half do, and `unchanged` with too few documents, of base weights.
     """
     n, mass = int(sums.counts[0]), int(sums.mass[0])
     if n == 0 or mass == 0:
@@ -259,15 +244,13 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
     first_free, first_capped = _firsts(sums, solution.cap)
     attained = (first_capped + scale * first_free) / (above + scale * below)
     off = (attained - goal.targets) / goal.errors
-    bound = max(OFF_TARGET, 1.5 * solution.slack)
+    bound = _bound(solution.slack)
     unreachable = tuple(int(j) for j in np.flatnonzero(np.abs(off) > bound))
-    status = "unreachable" if unreachable else "relaxed" if solution.relaxed > solution.slack else "converged"
+    status = "hopeless" if solution.status == "hopeless" else "unreachable" if unreachable else "converged"
     reason = solution.reason
     if unreachable and reason is None:
         reason = f"{len(unreachable)} features stay more than {bound:g} standard errors from the reference"
-    value = dual_value(sums, goal, solution) if math.isfinite(solution.relaxed) else math.nan
-    record = (value, float(np.abs(off).max(initial=0.0)), _norm(solution), solution.relaxed)
-    history = solution.history if math.isnan(value) else (*solution.history, record)
+    record = (dual_value(sums, goal, solution), float(np.abs(off).max(initial=0.0)), _norm(solution), solution.slack)
     return solution._replace(
         scale=float(scale),
         status=status,
@@ -276,7 +259,7 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
         attained=tuple(attained.tolist()),
         unreachable=unreachable,
         ess=mass * mass / int(sums.mass[2]),
-        history=history,
+        history=(*solution.history, record),
     )
 
 
@@ -303,22 +286,19 @@ def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
     """The dual at the point where the sums were taken, a document; what a step must not increase."""
     b = np.array(solution.b)
     potential = float(moments.to_float(sums.value.sum(1), moments.VALUE)) * solution.cap / int(sums.counts[0])
-    penalty = solution.relaxed * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
+    penalty = solution.slack * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
     return potential - solution.offset - _sum(b * goal.targets) + penalty
 
 
 def to_json(solution: Solution) -> dict[str, Any]:
-    """Plain values for JSON; numbers survive the round trip exactly. Infinite tolerance becomes null."""
-    values = solution._asdict()
-    values["relaxed"] = solution.relaxed if math.isfinite(solution.relaxed) else None
-    return values
+    """Plain values for JSON; numbers survive the round trip exactly."""
+    return solution._asdict()
 
 
 def from_json(values: dict[str, Any]) -> Solution:
     """The solution that `to_json` wrote, also after a trip through JSON text."""
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     plain["history"] = tuple(tuple(record) for record in values["history"])
-    plain["relaxed"] = math.inf if values["relaxed"] is None else values["relaxed"]
     return Solution(**plain)
 
 
@@ -341,9 +321,10 @@ def _direction(sums: Sums, goal: Goal, solution: Solution, hessian: np.ndarray) 
     gradient = np.empty(d + 1)
     gradient[0] = below + above - 1.0
     gradient[1:] = first_free + first_capped - goal.targets + _RIDGE * b
-    penalty = np.concatenate([[0.0], solution.relaxed * goal.errors])
+    penalty = np.concatenate([[0.0], solution.slack * goal.errors])
     at = np.concatenate([[solution.offset], b])
-    step = moments.lasso_step(hessian, gradient, at, penalty, 400, 1e-6)
+    largest = np.concatenate([[math.inf], np.full(d, LARGEST)])  # the offset is free
+    step = moments.lasso_step(hessian, gradient, at, penalty, largest, 400, 1e-6)
     decrease = -_sum(gradient * step) - _sum(penalty * (np.abs(at + step) - np.abs(at)))
     return step, decrease
 
@@ -376,6 +357,11 @@ def _imbalance(sums: Sums, goal: Goal, cap: float) -> np.ndarray:
     free, capped = _firsts(sums, cap)
     mass = sum(_masses(sums, cap))
     return ((free + capped) / mass - goal.targets) / goal.errors if mass > 0 else np.zeros(len(goal.targets))
+
+
+def _bound(slack: float) -> float:
+    """Standard errors beyond which a feature counts as out of reach."""
+    return max(OFF_TARGET, 1.5 * slack)
 
 
 def _norm(solution: Solution) -> float:

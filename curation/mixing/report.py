@@ -1,6 +1,5 @@
 """What a mix did, as mergeable exact sums over the weighted documents and the dictionary made of them."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -176,7 +175,7 @@ def report(
         ],
         "tolerance": {
             "asked": solution.slack,
-            "used": solution.relaxed if math.isfinite(solution.relaxed) else None,
+            "used": solution.slack if solution.status != "hopeless" else None,
             "features": {},
         },
         "imbalance": None,
@@ -194,7 +193,7 @@ def report(
         before = (moment_result(summary.before)[0] - targets) / errors
         after = np.array(solution.imbalance)
         attained = np.array(solution.attained)
-        used = solution.relaxed if math.isfinite(solution.relaxed) else None
+        used = solution.slack if solution.status != "hopeless" else None
         out["tolerance"]["features"] = {
             name: None if used is None else used * float(e) for name, e in zip(names, errors, strict=True)
         }

@@ -34,8 +34,8 @@ class Setting:
 class Sizes:
     """Tokens: of a crawl, and of what is kept to train on."""
 
-    crawl: int = 1_200_000
-    train: int = 400_000
+    crawl: int = 900_000
+    train: int = 300_000
 
 
 class Start:

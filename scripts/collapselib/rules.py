@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from collapselib import detector, dsir
 from collapselib.crawl import Crawl
-from collapselib.world import World
+from collapselib.corpus import as_tokens
+from collapselib.world import World, profile
 from curation.mixing import mix, sampling
+from curation.synthetic.ratio import ratio_scores
 
 
 class Given(NamedTuple):
@@ -62,17 +64,33 @@ def resample(given: Given) -> Verdict:
     return chosen.astype(np.float64), {}
 
 
-def ours(given: Given, verdict: bool = True) -> Verdict:
-    weights, report = mix([given.crawl.signals], given.world.profile, seed=given.seed)
-    return weights[0], {
-        "status": report["status"],
-        "ess": report["ess"],
-        "coverage": report["coverage"]["share"] if isinstance(report.get("coverage"), dict) else report.get("coverage"),
-    }
+def ours(given: Given) -> Verdict:
+    """The package's mix, with its density-ratio detector fitted anew to this crawl: no machine text is ever labelled."""
+    world, fresh = given.world, given.crawl
+    of_reference, of_crawl = ratio_scores(
+        as_tokens(world.reference, world.vocabulary),
+        as_tokens(fresh.texts, world.vocabulary),
+        pa.array([f"r{row}" for row in range(len(world.reference.genre))]),
+        fresh.signals.column("id"),
+    )
+    human = np.exp(of_crawl - np.nanmax(of_crawl))
+    notes = {"auc": _auc(-of_crawl, given)}
+    return _mixed(given, of_reference, of_crawl, pa.array(1 - human, pa.float32()), notes)
 
 
 def ours_alone(given: Given) -> Verdict:
-    return ours(given, False)
+    """The package's mix without any detector."""
+    return _mixed(given, None, None, None, {})
+
+
+def _mixed(given, of_reference, of_crawl, p, notes, **kw) -> Verdict:
+    batch = given.crawl.signals
+    if of_crawl is not None:
+        at = batch.schema.get_field_index("logit")
+        batch = batch.set_column(at, "logit", pa.array(of_crawl, pa.float32()))
+    weights, report = mix([batch], profile(given.world, of_reference), p=None if p is None else [p], seed=given.seed, **kw)
+    cover = report.get("coverage")
+    return weights[0], notes | {"status": report["status"], "ess": report["ess"], "coverage": cover["share"] if isinstance(cover, dict) else cover}
 
 
 RULES: dict[str, Callable[[Given], Verdict]] = {

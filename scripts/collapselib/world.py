@@ -15,7 +15,7 @@ from curation.diversity.reference import Profile
 from curation.diversity.ruler import Ruler
 from curation.diversity.ruler_tables import retable
 
-MISSING = 0.60  # least share of the pool's tokens in the genres that a partial reference lacks
+KNOWN = 0.40  # most of the pool's tokens in the genres that a partial reference knows
 
 
 class World(NamedTuple):
@@ -26,16 +26,16 @@ class World(NamedTuple):
     test: Texts
     pool: Texts
     reference: Texts  # what a rule may look at
-    targets: Texts  # the part of the reference that the ruler has not seen
+    targets: np.ndarray  # int64: rows of the reference that the ruler has not seen
     ruler: Ruler
-    profile: Profile
+    seen: pa.RecordBatch  # signals of the targets
     features: Features  # of the pool
     tail: np.ndarray  # bool[vocabulary]
     missing: tuple[str, ...]  # genres that the reference lacks
 
 
 def build(corpus: Corpus, partial: bool = False) -> World:
-    """The world of a corpus, with its whole reference or with one that lacks the largest genres.
+    """The world of a corpus, with its whole reference or with one that knows only the few largest genres.
 
     One half of the reference, by hash of the id, makes the ruler, and the other the profile: text looks too typical by
     tables that were made from it.
@@ -44,11 +44,12 @@ def build(corpus: Corpus, partial: bool = False) -> World:
     if partial:
         sizes = np.bincount(corpus.pool.genre, np.diff(corpus.pool.offsets), len(corpus.genres))
         order = np.argsort(-sizes, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(sizes[order]), MISSING * sizes.sum())) + 1
-        known = take(known, np.flatnonzero(~np.isin(known.genre, order[:enough])))
-        missing = tuple(corpus.genres[g] for g in order[:enough])
+        enough = int(np.searchsorted(np.cumsum(sizes[order]), KNOWN * sizes.sum()))
+        known = take(known, np.flatnonzero(np.isin(known.genre, order[:enough])))
+        missing = tuple(corpus.genres[g] for g in order[enough:])
     half = reference.half_b(pa.array([f"ruler {i}" for i in range(len(known.genre))]))
-    tables, targets = take(known, np.flatnonzero(~half)), take(known, np.flatnonzero(half))
+    tables, rows = take(known, np.flatnonzero(~half)), np.flatnonzero(half)
+    targets = take(known, rows)
     fifth = np.arange(len(tables.genre)) % 5 == 0
     ruler = retable(
         diversity.load_ruler(),
@@ -56,21 +57,26 @@ def build(corpus: Corpus, partial: bool = False) -> World:
         as_tokens(take(tables, np.flatnonzero(fifth)), corpus.vocabulary),
     )
     features = diversity.features(as_tokens(corpus.pool, corpus.vocabulary), ruler)
-    seen = signals(targets, names("r", len(targets.genre)),
-                   diversity.features(as_tokens(targets, corpus.vocabulary), ruler))  # fmt: skip
-    first = reference.first_update(seen, "en")
-    frame = reference.first_result(first, "en")
-    profile = reference.build(first, frame, reference.second_update(seen, frame))
+    seen = signals(
+        targets,
+        pa.array([f"r{row}" for row in rows]),
+        diversity.features(as_tokens(targets, corpus.vocabulary), ruler),
+    )
     tail = statistics.tail_types(corpus.pool.tokens, len(corpus.vocabulary.hash))
     return World(
-        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, targets, ruler, profile, features, tail,
-        missing,
+        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, rows, ruler, seen, features, tail, missing,
     )  # fmt: skip
 
 
-def names(prefix: str, count: int) -> pa.Array:
-    """Ids prefix0, prefix1, ..."""
-    return pa.array([f"{prefix}{i}" for i in range(count)], pa.string())
+def profile(world: World, logit: np.ndarray | None = None) -> Profile:
+    """The reference profile, with scores of all documents of the reference by the detector of a generation."""
+    seen = world.seen
+    if logit is not None:
+        at = seen.schema.get_field_index("logit")
+        seen = seen.set_column(at, "logit", pa.array(logit[world.targets], pa.float32()))
+    first = reference.first_update(seen, "en")
+    frame = reference.first_result(first, "en")
+    return reference.build(first, frame, reference.second_update(seen, frame))
 
 
 def signals(texts: Texts, ids: pa.Array, features: Features, logit: np.ndarray | None = None) -> pa.RecordBatch:

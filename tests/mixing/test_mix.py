@@ -123,10 +123,10 @@ def test_a_crawl_like_the_reference_is_hardly_touched():
     assert weights[0].min() > 0.2
 
 
-def test_unreachable_targets_are_explained_and_leave_the_base_weights():
+def test_a_reference_out_of_reach_is_explained_and_leaves_the_base_weights():
     far = [signals(0, 900, 5, genres=(5,))]
     weights, report = mix(far, profile_of(signals(1500, 0, 1, genres=(0, 1))), gated=False)
-    assert report["status"] == "unreachable"
+    assert report["status"] == "hopeless"
     assert report["tolerance"]["used"] is None
     assert any("cannot bring" in w for w in report["warnings"])
     assert np.allclose(weights[0], 1, atol=1e-4)

@@ -111,9 +111,15 @@ def test_lasso_step_meets_the_optimality_conditions(seed, m):
     root = rng.normal(size=(m + 3, m))
     hessian = root.T @ root / m + 0.1 * np.eye(m)
     gradient, at, penalty = rng.normal(size=m), rng.normal(size=m) * (rng.random(m) < 0.5), rng.uniform(0, 1, m)
-    step = moments.lasso_step(hessian, gradient, at, penalty, 5000, 1e-12)
+    largest = np.where(rng.random(m) < 0.5, 0.4, np.inf)
+    at = np.clip(at, -largest, largest)
+    step = moments.lasso_step(hessian, gradient, at, penalty, largest, 5000, 1e-12)
     slope = gradient + hessian @ step
     new = at + step
+    assert np.all(np.abs(new) <= largest)
+    bound = np.abs(new) > largest - 1e-9
+    assert np.all(slope[bound] * np.sign(new[bound]) <= -penalty[bound] + 1e-6)  # it would go on if it might
+    slope, new, penalty = slope[~bound], new[~bound], penalty[~bound]
     live = np.abs(new) > 1e-9
     assert np.allclose(slope[live], -penalty[live] * np.sign(new[live]), atol=1e-6)
     assert np.all(np.abs(slope[~live]) <= penalty[~live] + 1e-6)
