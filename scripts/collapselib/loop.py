@@ -1,18 +1,18 @@
 """The loop: crawl, curate, train, measure, and again with the model's own output in the next crawl."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from collapselib import crawl, detector, kneser_ney, rules, statistics
-from collapselib.corpus import Texts, join, take
+from collapselib.corpus import Texts, take
 from collapselib.world import World
-from curation.mixing.features import CORE_COLUMNS, design_matrix
-from curation.diversity.variance import moments_of, variance_retention
+from curation.diversity.variance import Moments, moments_of, variance_retention
+from curation.mixing.features import scalars
 from curation.synthetic import load_model
 
 
@@ -76,16 +76,23 @@ def generations(
         notes["rule_seconds"] = round(time.process_time() - weighing, 3)
         rows = rules.chosen(given, weights)
         kept = take(fresh.texts, rows)
-        sizes_ = np.diff(kept.offsets)
-        human = int(sizes_[fresh.human[rows]].sum())
-        notes |= {"tokens": int(sizes_.sum()), "human": human / max(1, int(sizes_.sum())), **_variance(world, fresh, rows)}
+        length = np.diff(kept.offsets)
+        total = int(length.sum())
+        notes |= {"tokens": total, "human": int(length[fresh.human[rows]].sum()) / max(1, total)}
+        notes |= _variance(world, fresh, rows)
         models.append(kneser_ney.train(kept.tokens, kept.offsets, len(world.vocabulary.hash)))
         record = _record(world, setting, rule, seed, generation, models[-1], notes)
         yield record | {"seconds": round(time.process_time() - clock, 3)}
 
 
 def _record(
-    world: World, setting: Setting, rule: str, seed: int, generation: int, model: kneser_ney.Model, notes: dict[str, Any]
+    world: World,
+    setting: Setting,
+    rule: str,
+    seed: int,
+    generation: int,
+    model: kneser_ney.Model,
+    notes: dict[str, Any],
 ) -> dict[str, Any]:
     logs = kneser_ney.log_probabilities(model, world.test.tokens, world.test.offsets)
     lengths = np.diff(world.pool.offsets)[: statistics.SAMPLE // 100]
@@ -102,6 +109,10 @@ def _record(
     }
 
 
-def _variance(world: World, fresh: crawl.Crawl, rows: np.ndarray) -> dict[str, float]:
-    """Variance retention of what was kept, over the 16 scalars, by the reference."""
-    return {}
+def _variance(world: World, fresh: crawl.Crawl, rows: np.ndarray) -> dict[str, Any]:
+    """Variance retention of what was kept, over the 16 scalars, by half B of the reference."""
+    kept = fresh.signals.take(pa.array(rows))
+    mean, products = world.profile.scalars_mean[1], world.profile.scalars_products[1]
+    reference = Moments(world.profile.documents[1], mean, products - np.outer(mean, mean))
+    found = variance_retention(moments_of(scalars(kept, world.profile.standard)), reference)
+    return {name: found[name] for name in ("vr_min", "vr_ld", "ffd")}

@@ -3,18 +3,21 @@
 Every rule but the oracle sees the texts, their signals and the world's reference, never their origin.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from collapselib import detector, dsir
-from collapselib.crawl import Crawl
 from collapselib.corpus import as_tokens
-from collapselib.world import World, profile
+from collapselib.crawl import Crawl
+from collapselib.world import World
 from curation.mixing import mix, sampling
-from curation.synthetic.ratio import ratio_scores
+from curation.synthetic import ratio
+
+#: the one configuration of the package's mix, for every row of the table; the rest are its defaults
+SLACK = 0.5
 
 
 class Given(NamedTuple):
@@ -28,6 +31,7 @@ class Given(NamedTuple):
     seed: int
 
 
+#: a weight for every document, and what to note of it
 Verdict = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -46,51 +50,46 @@ def hard(given: Given) -> Verdict:
     p = _probability(given)
     order = np.argsort(p, kind="stable")
     sizes = np.cumsum(np.diff(given.crawl.texts.offsets)[order])
-    kept = order[sizes <= (1 - given.share) * sizes[-1]]
     weights = np.zeros(len(p))
-    weights[kept] = 1.0
-    return weights, {"auc": _auc(p, given)}
+    weights[order[sizes <= (1 - given.share) * sizes[-1]]] = 1.0
+    return weights, {"auc": auc(p, ~given.crawl.human)}
 
 
 def soft(given: Given) -> Verdict:
     """(1 - p)^10 (Drayson, Yilmaz and Lampos 2025)."""
     p = _probability(given)
-    return (1 - p) ** 10, {"auc": _auc(p, given)}
+    return (1 - p) ** 10, {"auc": auc(p, ~given.crawl.human)}
 
 
 def resample(given: Given) -> Verdict:
-    """DSIR (Xie et al. 2023): the documents of largest log ratio of hashed n-grams plus Gumbel noise."""
-    chosen = dsir.select(given.world, given.crawl, given.tokens, given.seed)
-    return chosen.astype(np.float64), {}
+    """DSIR: the documents of largest log ratio of hashed n-grams plus Gumbel noise."""
+    return dsir.select(given.world, given.crawl, given.tokens, given.seed).astype(np.float64), {}
 
 
 def ours(given: Given) -> Verdict:
-    """The package's mix, with its density-ratio detector fitted anew to this crawl: no machine text is ever labelled."""
+    """The package's mix in ratio mode: a detector fitted to this crawl and the reference, without a label."""
     world, fresh = given.world, given.crawl
-    of_reference, of_crawl = ratio_scores(
-        as_tokens(world.reference, world.vocabulary),
-        as_tokens(fresh.texts, world.vocabulary),
-        pa.array([f"r{row}" for row in range(len(world.reference.genre))]),
-        fresh.signals.column("id"),
-    )
-    human = np.exp(of_crawl - np.nanmax(of_crawl))
-    notes = {"auc": _auc(-of_crawl, given)}
-    return _mixed(given, of_reference, of_crawl, pa.array(1 - human, pa.float32()), notes)
+    keys = [ratio.ratio_keys(ids) for ids in (world.ids, fresh.signals.column("id"))]
+    tokens = [as_tokens(texts, world.vocabulary) for texts in (world.reference, fresh.texts)]
+    samples = [ratio.sample(t, k, ratio.long_enough(t)) for t, k in zip(tokens, keys, strict=True)]
+    fitted = ratio.fit_ratio(*samples)
+    logit = ratio.score_ratio(tokens[1], keys[1], fitted)
+    signals = fresh.signals.append_column("ratio_logit", pa.array(logit, pa.float32(), mask=np.isnan(logit)))
+    notes = {"auc": auc(-np.nan_to_num(logit), ~fresh.human)}
+    return _mixed(given, signals, notes, mode="ratio", ratio=fitted.report)
 
 
 def ours_alone(given: Given) -> Verdict:
     """The package's mix without any detector."""
-    return _mixed(given, None, None, None, {})
+    return _mixed(given, given.crawl.signals, {}, mode="balance")
 
 
-def _mixed(given, of_reference, of_crawl, p, notes, **kw) -> Verdict:
-    batch = given.crawl.signals
-    if of_crawl is not None:
-        at = batch.schema.get_field_index("logit")
-        batch = batch.set_column(at, "logit", pa.array(of_crawl, pa.float32()))
-    weights, report = mix([batch], profile(given.world, of_reference), p=None if p is None else [p], seed=given.seed, **kw)
-    cover = report.get("coverage")
-    return weights[0], notes | {"status": report["status"], "ess": report["ess"], "coverage": cover["share"] if isinstance(cover, dict) else cover}
+def _mixed(given: Given, signals: pa.RecordBatch, notes: Mapping[str, Any], **settings: Any) -> Verdict:
+    sizes = np.diff(given.crawl.texts.offsets)
+    cap = sampling.largest_weight(given.tokens / int(sizes.sum()))
+    weights, report = mix([signals], given.world.profile, slack=SLACK, cap=cap, seed=given.seed, **settings)
+    found = {name: report.get(name) for name in ("status", "ess", "coverage")}
+    return weights[0], {**notes, **found, "unreachable": len(report.get("unreachable", []))}
 
 
 RULES: dict[str, Callable[[Given], Verdict]] = {
@@ -117,14 +116,15 @@ def chosen(given: Given, weights: np.ndarray) -> np.ndarray:
     return np.flatnonzero(sampling.copies(weights, u, found.low) > 0)
 
 
+def auc(score: np.ndarray, positive: np.ndarray) -> float | None:
+    """Share of pairs of a positive and another document in which the positive scores higher; ties count half."""
+    m, n = int(positive.sum()), int((~positive).sum())
+    if not m or not n:
+        return None
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((rank[positive].sum() - m * (m + 1) / 2) / (m * n))
+
+
 def _probability(given: Given) -> np.ndarray:
     return given.detector.probability(given.crawl.texts, given.world.vocabulary)
-
-
-def _auc(p: np.ndarray, given: Given) -> float:
-    order = np.argsort(p, kind="stable")
-    rank = np.empty(len(p))
-    rank[order] = np.arange(1, len(p) + 1)
-    machine = ~given.crawl.human
-    m, n = int(machine.sum()), int((~machine).sum())
-    return float((rank[machine].sum() - m * (m + 1) / 2) / (m * n)) if m and n else float("nan")

@@ -14,6 +14,7 @@ from curation.diversity.features import Features
 from curation.diversity.reference import Profile
 from curation.diversity.ruler import Ruler
 from curation.diversity.ruler_tables import retable
+from curation.kernels.hashing import mix64_array
 
 KNOWN = 0.40  # most of the pool's tokens in the genres that a partial reference knows
 
@@ -26,9 +27,9 @@ class World(NamedTuple):
     test: Texts
     pool: Texts
     reference: Texts  # what a rule may look at
-    targets: np.ndarray  # int64: rows of the reference that the ruler has not seen
+    ids: pa.Array  # of the reference's documents
     ruler: Ruler
-    seen: pa.RecordBatch  # signals of the targets
+    profile: Profile
     features: Features  # of the pool
     tail: np.ndarray  # bool[vocabulary]
     missing: tuple[str, ...]  # genres that the reference lacks
@@ -47,9 +48,9 @@ def build(corpus: Corpus, partial: bool = False) -> World:
         enough = int(np.searchsorted(np.cumsum(sizes[order]), KNOWN * sizes.sum()))
         known = take(known, np.flatnonzero(np.isin(known.genre, order[:enough])))
         missing = tuple(corpus.genres[g] for g in order[enough:])
-    half = reference.half_b(pa.array([f"ruler {i}" for i in range(len(known.genre))]))
-    tables, rows = take(known, np.flatnonzero(~half)), np.flatnonzero(half)
-    targets = take(known, rows)
+    ids = pa.array([f"r{row}" for row in range(len(known.genre))])
+    half = (mix64_array(np.arange(len(ids), dtype=np.uint64) + np.uint64(1)) >> np.uint64(63)).astype(bool)
+    tables, targets = take(known, np.flatnonzero(~half)), take(known, np.flatnonzero(half))
     fifth = np.arange(len(tables.genre)) % 5 == 0
     ruler = retable(
         diversity.load_ruler(),
@@ -59,24 +60,16 @@ def build(corpus: Corpus, partial: bool = False) -> World:
     features = diversity.features(as_tokens(corpus.pool, corpus.vocabulary), ruler)
     seen = signals(
         targets,
-        pa.array([f"r{row}" for row in rows]),
+        ids.filter(pa.array(half)),
         diversity.features(as_tokens(targets, corpus.vocabulary), ruler),
     )
-    tail = statistics.tail_types(corpus.pool.tokens, len(corpus.vocabulary.hash))
-    return World(
-        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, rows, ruler, seen, features, tail, missing,
-    )  # fmt: skip
-
-
-def profile(world: World, logit: np.ndarray | None = None) -> Profile:
-    """The reference profile, with scores of all documents of the reference by the detector of a generation."""
-    seen = world.seen
-    if logit is not None:
-        at = seen.schema.get_field_index("logit")
-        seen = seen.set_column(at, "logit", pa.array(logit[world.targets], pa.float32()))
     first = reference.first_update(seen, "en")
     frame = reference.first_result(first, "en")
-    return reference.build(first, frame, reference.second_update(seen, frame))
+    profile = reference.build(first, frame, reference.second_update(seen, frame))
+    tail = statistics.tail_types(corpus.pool.tokens, len(corpus.vocabulary.hash))
+    return World(
+        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, ids, ruler, profile, features, tail, missing,
+    )  # fmt: skip
 
 
 def signals(texts: Texts, ids: pa.Array, features: Features, logit: np.ndarray | None = None) -> pa.RecordBatch:
