@@ -1,4 +1,4 @@
-"""Interpolated Kneser-Ney in plain Python: slow, readable, and the standard that `kneser_ney` is held to by the tests."""
+"""Interpolated Kneser-Ney in plain Python: slow, readable, and what the tests hold `kneser_ney` to."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence

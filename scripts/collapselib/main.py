@@ -25,7 +25,7 @@ lineages are there the tables and plots are made from the file."""
 def parser() -> argparse.ArgumentParser:
     """All options."""
     top = argparse.ArgumentParser(prog="scripts/collapse_benchmark", description=DESCRIPTION)
-    top.add_argument("--data", nargs="+", metavar="PATH", help="human text: folders or files; this machine's by default")
+    top.add_argument("--data", nargs="+", metavar="PATH", help="human text; this machine's own by default")
     top.add_argument("--side", choices=("odd", "even", "all"), default="all", help="which documents, by a hash of text")
     top.add_argument("--seeds", type=_seeds, default=[0], metavar="A-B", help="as 100-104 or 0,3")
     top.add_argument("--generations", type=int, default=plan.GENERATIONS)
@@ -138,9 +138,10 @@ def human(options: argparse.Namespace) -> corpus.Corpus:
 
 
 def _summary(options: argparse.Namespace, records: list[dict[str, Any]]) -> str:
+    seeds = f"{options.seeds[0]} to {options.seeds[-1]}" if len(options.seeds) > 1 else f"{options.seeds[0]}"
     seconds = sum(r.get("seconds", 0.0) for r in records)
     head = (
-        f"Seeds {options.seeds[0]} to {options.seeds[-1]}, {options.side} documents, {options.generations} generations; "
+        f"Seeds {seeds}, {options.side} documents, {options.generations} generations: "
         f"means over seeds with 95 % intervals (Student's t). {len(records):,} records, {seconds / 60:.0f} CPU minutes."
     )
     parts = [head, tables.markdown(records)]

@@ -120,10 +120,10 @@ def compared(records: Records) -> str:
         means = {other: over_seeds([gap(records, setting, other, s) for s in seeds])[0] for other in others}
         best = max(means, key=lambda other: (means[other] if math.isfinite(means[other]) else -math.inf))
         lead = [gap(records, setting, mine, s) - gap(records, setting, best, s) for s in seeds]
+        own = [gap(records, setting, mine, s) for s in seeds]
         rows.append([
-            name, f"{TITLES[best]} {means[best]:.2f}", cell([gap(records, setting, mine, s) for s in seeds]), cell(lead),
-            f"{margin:+.2f}", _verdict(over_seeds(lead)[0] >= margin), f"{aim:.2f}",
-            _verdict(over_seeds([gap(records, setting, mine, s) for s in seeds])[0] >= aim),
+            name, f"{TITLES[best]} {means[best]:.2f}", cell(own), cell(lead), f"{margin:+.2f}",
+            _verdict(over_seeds(lead)[0] >= margin), f"{aim:.2f}", _verdict(over_seeds(own)[0] >= aim),
         ])  # fmt: skip
     header = ["", "best other rule", "ours", "ours less it", "to pass", "passes", "aim", "reached"]
     text = table(header, rows)
