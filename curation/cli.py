@@ -1,10 +1,13 @@
 """The command line. It imports the standard library and Typer only; everything else loads when a verb runs.
 
-Exit codes: 0 done, 1 failed (the reason is on standard error), 2 bad usage or configuration.
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 130 and 143 stopped by a signal; the reason, with its code
+(`curation.errors`), is on standard error.
 """
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +73,7 @@ Runner = Annotated[
     str | None, typer.Option("--runner", metavar="NAME", help="local, or a Beam runner such as FnApiRunner")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no summary")]
+Json = Annotated[bool, typer.Option("--json", help="progress, results and errors as JSON lines")]
 
 
 def _add_verb(verb: str, text: str) -> None:
@@ -83,6 +87,7 @@ def _add_verb(verb: str, text: str) -> None:
         sets: Sets = None,
         runner: Runner = None,
         quiet: Quiet = False,
+        json: Json = False,
     ) -> None:
         path, options = _split(arguments or [])
         values: dict[str, Any] = {}
@@ -104,9 +109,9 @@ def _add_verb(verb: str, text: str) -> None:
                 _no_such_option(options[0])
             config = jobs.configure(verb, path, values, sets or [])
             _known_options(options, config)
-            return jobs.run(config, options=options, quiet=quiet)
+            return jobs.run(config, options=options, quiet=quiet, as_json=json)
 
-        _act(act)
+        _act(act, json)
 
 
 for _verb, _text in VERBS.items():
@@ -140,7 +145,7 @@ def reference_build(
         from curation.config import ConfigError, load
 
         if not output:
-            raise ConfigError("say where the profile goes with --output PROFILE")
+            raise ConfigError("say where the profile goes with --output PROFILE", "no-output")
         return jobs.build_reference(
             load(config, values, sets or []), output, licences=licence or [], sources=source or [],
             overwrite=overwrite, quiet=quiet,
@@ -233,26 +238,63 @@ def _known_options(options: list[str], config: "Config") -> None:
 def _no_such_option(option: str) -> None:
     from curation.config import ConfigError, nearest
 
-    ours = ["--input", "--output", "--reference", "--against", "--set", "--runner", "--quiet", "--help"]
+    ours = ["--input", "--output", "--reference", "--against", "--set", "--runner", "--quiet", "--json", "--help"]
     unknown = option.partition("=")[0]
-    raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}")
+    raise ConfigError(f"unknown option or argument {unknown!r}{nearest(unknown, ours)}", "usage")
 
 
-def _act(action: Callable[[], int]) -> None:
-    """Run a verb; tell bad usage (2) from failure (1) and show messages rather than tracebacks."""
+def _act(action: Callable[[], int], as_json: bool = False) -> None:
+    """Run a verb; give its exit code, and show messages rather than tracebacks."""
+    from curation.errors import code_of, exit_code
+
     try:
-        code = action()
-    except KeyboardInterrupt:
-        print("curation: interrupted; the same command goes on where this run stopped", file=sys.stderr)
-        code = 1
-    except Exception as error:
-        from curation.config import ConfigError
-
-        code = 2 if isinstance(error, ConfigError) else 1
-        if code == 1 and not isinstance(error, ValueError | OSError | RuntimeError):
+        with _signals():
+            code = action()
+    except (KeyboardInterrupt, Exception) as error:
+        code = exit_code(error)
+        known = ValueError | OSError | RuntimeError | KeyboardInterrupt
+        if not as_json and not isinstance(error, known):
             raise
-        print(f"curation: {error}", file=sys.stderr)
+        _tell(code_of(error), _message(error), code, as_json)
     raise typer.Exit(code)
+
+
+def _message(error: BaseException) -> str:
+    from curation.errors import Terminated
+
+    if isinstance(error, KeyboardInterrupt):
+        by = "stopped by SIGTERM" if isinstance(error, Terminated) else "interrupted"
+        return f"{by}; what was finished stands, and the same command goes on where this run stopped"
+    return str(error) or type(error).__name__
+
+
+def _tell(code: str, message: str, exit: int, as_json: bool) -> None:
+    if as_json:
+        from curation.events import event, to_stream
+
+        to_stream(sys.stderr)(event("error", code=code, message=message, exit=exit))
+    else:
+        print(f"curation: {message} [{code}]", file=sys.stderr)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM ends a run like Ctrl-C: at the next batch, with nothing half written."""
+
+    def terminate(*_: object) -> None:
+        from curation.errors import Terminated
+
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main() -> None:

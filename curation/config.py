@@ -15,12 +15,9 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from curation.config_dedup import Decontaminate, Dedup, Section
+from curation.errors import ConfigError
 
 Trust = Literal["human", "premium", "unknown", "synthetic"]
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message names the key, the value and the way out."""
 
 
 #: what a column can be to curation, as keys of `columns`
@@ -269,24 +266,30 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         try:
             loaded = yaml.safe_load(Path(path).read_text("utf-8"))
         except OSError as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}", "bad-configuration") from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{path} is no configuration; give data with --input {path}") from None
+            raise ConfigError(
+                f"{path} is no configuration; give data with --input {path}",
+                "bad-configuration",
+            ) from None
         except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}") from None
+            raise ConfigError(f"{path} is not valid YAML: {error}", "bad-configuration") from None
         if loaded is not None and not isinstance(loaded, dict):
             kind = type(loaded).__name__
-            raise ConfigError(f"{path} must hold a mapping of keys, not {kind}; give data with --input")
+            raise ConfigError(
+                f"{path} must hold a mapping of keys, not {kind}; give data with --input",
+                "bad-configuration",
+            )
         data = loaded or {}
     data = overlay(data, values or {})
     for item in sets:
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set takes key.path=value, not {item!r}")
+            raise ConfigError(f"--set takes key.path=value, not {item!r}", "usage")
         try:
             nested: Any = yaml.safe_load(value) if value else None
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key}: the value is not valid YAML: {error}") from None
+            raise ConfigError(f"--set {key}: the value is not valid YAML: {error}", "bad-configuration") from None
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         data = overlay(data, nested)
@@ -294,7 +297,7 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         return Config.model_validate(data)
     except ValidationError as error:
         where = f"{path}: " if path else ""
-        raise ConfigError(where + "\n".join(_explain(e) for e in error.errors())) from None
+        raise ConfigError(where + "\n".join(_explain(e) for e in error.errors()), "bad-configuration") from None
 
 
 def overlay(under: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -308,7 +311,10 @@ def overlay(under: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]
             items = dict(enumerate(below))
             missing = [k for k in value if int(k) not in items]
             if missing:
-                raise ConfigError(f"{key}.{missing[0]}: there are {len(below)} items, numbered from 0")
+                raise ConfigError(
+                    f"{key}.{missing[0]}: there are {len(below)} items, numbered from 0",
+                    "bad-configuration",
+                )
             merged[key] = list(overlay(items, {int(k): v for k, v in value.items()}).values())
         else:
             merged[key] = value

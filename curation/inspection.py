@@ -29,7 +29,7 @@ def show(
     """
     manifest = io.read_manifest(output)
     if manifest is None:
-        raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it")
+        raise ConfigError(f"{output} holds no finished run: there is no manifest.json in it", "no-finished-run")
     config = load(None, manifest["config"])
     if shard is not None:
         _known_shard(config, shard)
@@ -70,7 +70,7 @@ def _any(batch: pa.RecordBatch) -> pa.Array:
 def _known_shard(config: Config, name: str) -> None:
     known = {s.relative for folder in ("kept", "excluded", "quarantine") for s in _shards(config, folder)}
     if not any(_is(relative, name) for relative in known):
-        raise ConfigError(f"{config.output} has no shard {name!r}{nearest(name, sorted(known))}")
+        raise ConfigError(f"{config.output} has no shard {name!r}{nearest(name, sorted(known))}", "input-not-found")
 
 
 def _is(relative: str, name: str) -> bool:
@@ -177,6 +177,15 @@ def _printable(text: str) -> str:
 
 def _indent(text: str, by: str = "      ") -> str:
     return "\n".join(by + line for line in text.splitlines())
+
+
+def quarantined(output: str, name: str | None = None) -> Iterator[tuple[Shard, io.BadRecord]]:
+    """What a run could not read, shard by shard; of one shard if a name is given."""
+    url = f"{output}/quarantine"
+    for shard in io.expand([Input(path=url)]) if io.exists(url) else ():
+        if name is None or _is(shard.relative, name):
+            for record in io.read_quarantine(shard.url):
+                yield shard, record
 
 
 def _quarantined(output: str, limit: int, name: str | None = None) -> Iterator[str]:

@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from curation.events import Sink, event, to_stream
+
+EVERY = 10.0  # seconds between two reports on a stage
+
+
+class Stopped(RuntimeError):
+    """The run was told to stop."""
+
+
+def _rounded(entry: dict[str, float]) -> dict[str, float]:
+    return {key: round(value, 3) for key, value in entry.items()}
+
 
 class Observer:
     """Collects documents, bytes, CPU and wall seconds of each stage; shows nothing by itself.
@@ -18,6 +30,9 @@ class Observer:
     def __init__(self, expected: int = 0) -> None:
         self.stages: dict[str, dict[str, float]] = {}
         self.expected = expected
+        self.sinks: list[Sink] = []
+        self._stopped = False
+        self._told = time.perf_counter()
         self._lock = threading.Lock()
         self._current: dict[str, float] = {}
         self._name = ""
@@ -28,6 +43,8 @@ class Observer:
         entry = self._entry(name)
         self._current, self._name = entry, name
         cpu, wall = time.process_time(), time.perf_counter()
+        self._told = wall
+        self.tell("stage", phase=phase, stage=name)
         self.started(phase, name)
         try:
             yield
@@ -37,13 +54,32 @@ class Observer:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             entry["peak_rss"] = peak * (1 if sys.platform == "darwin" else 1024)
             self.ended(phase, name)
+            self.tell("stage_done", phase=phase, stage=name, **_rounded(entry))
+
+    def tell(self, name: str, **values: Any) -> None:
+        """Hand an event to every sink."""
+        for sink in self.sinks:
+            sink(event(name, **values))
+
+    def stop(self) -> None:
+        """Let every thread that advances from now on end with an error, so that a stopped run does stop."""
+        self._stopped = True
 
     def advance(self, documents: int, size: int, name: str | None = None) -> None:
-        """Count documents and bytes of text that a stage (the current one) has passed; called from any thread."""
+        """Count documents and bytes of text that a stage (the current one) has passed; called from any thread.
+
+        Raises Stopped once the run was told to stop.
+        """
+        if self._stopped:
+            raise Stopped
         with self._lock:
             entry = self._current if name is None else self._entry(name)
             entry["documents"] += documents
             entry["megabytes"] += size / 1e6
+            now = time.perf_counter()
+            if now - self._told >= EVERY:
+                self._told = now
+                self.tell("progress", stage=self._name if name is None else name, **_rounded(entry))
 
     def spent(self, name: str, cpu: float) -> None:
         """Count CPU seconds that a worker has spent on a stage, where stages overlap and cannot be timed whole."""
@@ -67,7 +103,7 @@ class Observer:
 class Lines(Observer):
     """Plain lines, one every few seconds and one for each stage: for logs and pipes."""
 
-    def __init__(self, expected: int = 0, stream: TextIO | None = None, every: float = 10.0) -> None:
+    def __init__(self, expected: int = 0, stream: TextIO | None = None, every: float = EVERY) -> None:
         super().__init__(expected)
         self._stream = stream or sys.stderr
         self._every = every
@@ -146,8 +182,12 @@ class Bars(Observer):
         self._bars.stop()
 
 
-def observer(expected: int = 0, *, quiet: bool = False) -> Observer:
-    """Bars on a terminal, plain lines elsewhere, nothing when quiet."""
+def observer(expected: int = 0, *, quiet: bool = False, as_json: bool = False) -> Observer:
+    """Bars on a terminal, plain lines elsewhere, nothing when quiet; events on standard output when `as_json`."""
+    if as_json:
+        found = Observer(expected)
+        found.sinks.append(to_stream())
+        return found
     if quiet:
         return Observer(expected)
     return Bars(expected) if sys.stderr.isatty() else Lines(expected)

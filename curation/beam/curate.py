@@ -26,7 +26,7 @@ class Curate(beam.PTransform):
         super().__init__()
         if isinstance(config, Config):
             if values:
-                raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}")
+                raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}", "usage")
             self.config = config
         elif isinstance(config, Mapping):
             self.config = load(None, {**config, **values})

@@ -74,7 +74,10 @@ def check(runner: str) -> None:
     try:
         import dask.distributed  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"run.runner {runner} needs dask ({error}): pip install 'curation[beam,dask]'") from None
+        raise ConfigError(
+            f"run.runner {runner} needs dask ({error}): pip install 'curation[beam,dask]'",
+            "missing-package",
+        ) from None
 
 
 def _work(job: Job, step: Step, before: tuple[str, ...], number: int) -> None:

@@ -25,12 +25,12 @@ def write(name: str | None, output: str | None = None) -> int:
             print(f"{key:<12} {file.read_text('utf-8').splitlines()[0].lstrip('# ')}")
         return 0
     if name not in known:
-        raise ConfigError(f"there is no configuration {name!r}{nearest(name, known)}")
+        raise ConfigError(f"there is no configuration {name!r}{nearest(name, known)}", "usage")
     target = Path(output or f"{name}.yaml")
     try:
         with target.open("x", encoding="utf-8") as written:
             written.write(known[name].read_text("utf-8"))
     except FileExistsError:
-        raise ConfigError(f"{target} exists; give another name with --output") from None
+        raise ConfigError(f"{target} exists; give another name with --output", "usage") from None
     print(f"wrote {target}", file=sys.stderr)
     return 0

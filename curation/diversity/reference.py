@@ -41,6 +41,8 @@ _MOST_BYTES = 1 << 30
 class ProfileError(ValueError):
     """A reference profile cannot be used; the message names the file, what is wrong and the way out."""
 
+    code = "bad-reference"
+
 
 class Frame(NamedTuple):
     """What the first pass fixes and the second needs."""

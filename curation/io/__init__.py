@@ -1,6 +1,17 @@
 """Files in and out: any fsspec URL or local path, Parquet and JSON lines, quarantine and manifest."""
 
-from curation.io.files import atomic, delete, exists, open_file, remove_abandoned, safe_join, size, version
+from curation.io.files import (
+    atomic,
+    delete,
+    exists,
+    is_local,
+    local_path,
+    open_file,
+    remove_abandoned,
+    safe_join,
+    size,
+    version,
+)
 from curation.io.inputs import check_columns, expand, size_and_version
 from curation.io.manifest import build as build_manifest
 from curation.io.manifest import checksum, input_entry, lock, output_entry, shard_checksum, versions
@@ -24,6 +35,8 @@ __all__ = [
     "expand",
     "final_schema",
     "input_entry",
+    "is_local",
+    "local_path",
     "lock",
     "open_file",
     "output_entry",

@@ -50,7 +50,7 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
             on_bad(BadRecord(0, None, 1, "unreadable_file", f"{cut_short}{error}", raw))
             return
         if text not in found.names or not is_text(found.field(text).type):
-            raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}")
+            raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}", "wrong-column-type")
         names = chosen(found, text, request.columns)
         row = 0
         for number, batch in enumerate(batches):

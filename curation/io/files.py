@@ -51,12 +51,12 @@ def filesystem(url: str) -> tuple[Any, str]:
         protocol = url.partition("://")[0]
         package, extra = PACKAGES.get(protocol, ("", ""))
         way_out = f"needs {package}: pip install 'curation[{extra}]'" if extra else f"needs another package: {error}"
-        raise ConfigError(f"reading {protocol}:// {way_out}") from None
+        raise ConfigError(f"reading {protocol}:// {way_out}", "missing-package") from None
     except ValueError as error:
         protocol = url.partition("://")[0]
         if protocol in fsspec.available_protocols():
             raise
-        raise ConfigError(f"{url}: {error}; no filesystem is called {protocol!r}") from None
+        raise ConfigError(f"{url}: {error}; no filesystem is called {protocol!r}", "input-not-found") from None
     return fs, path
 
 

@@ -49,30 +49,31 @@ def expand(inputs: Sequence[Input], output: str = "", columns: Columns | None = 
     data files too.
     """
     if not inputs:
-        raise ConfigError("there is no input: give --input or inputs in the configuration")
+        raise ConfigError("there is no input: give --input or inputs in the configuration", "no-input")
     found: _Expanded = {}
     owner: dict[str, tuple[Input, files.Found]] = {}
     for entry in inputs:
         if not entry.path:
-            raise ConfigError("inputs: a path is empty")
+            raise ConfigError("inputs: a path is empty", "input-not-found")
         try:
             matched = _matches(entry.path, output)
         except PermissionError as error:
-            raise ConfigError(f"{error.filename} may not be listed; {READABLE}") from None
+            raise ConfigError(f"{error.filename} may not be listed; {READABLE}", "not-readable") from None
         for file, members in _gathered(entry.path, matched):
             if members:
                 _add(found, entry, file, members)
                 continue
             identity = os.path.realpath(files.local_path(file.url)) if files.is_local(file.url) else file.url
             if files.is_local(file.url) and not os.access(identity, os.R_OK):
-                raise ConfigError(f"{file.url} may not be read; {READABLE}")
+                raise ConfigError(f"{file.url} may not be read; {READABLE}", "not-readable")
             other = owner.get(identity)
             if other is not None:
                 if other[0].model_dump(exclude={"path"}) != entry.model_dump(exclude={"path"}):
                     raise ConfigError(
                         f"{file.url} is matched by two inputs that declare different things: {other[0].path} "
                         f"(source {other[0].source}) and {entry.path} (source {entry.source}); "
-                        "narrow one of them"
+                        "narrow one of them",
+                        "input-ambiguous",
                     )
                 continue  # overlapping globs of one source
             owner[identity] = (entry, file)
@@ -101,11 +102,12 @@ def _check_name(file: files.Found) -> None:
     try:
         longest = max(len(part.encode()) for part in file.relative.split("/"))
     except UnicodeEncodeError:
-        raise ConfigError(f"the name {os.fsencode(file.url)!r} is not UTF-8: rename it") from None
+        raise ConfigError(f"the name {os.fsencode(file.url)!r} is not UTF-8: rename it", "bad-name") from None
     if longest > MOST_NAME_BYTES:
         raise ConfigError(
             f"the name {file.url} is too long: what is written beside it adds an ending, and {MOST_NAME_BYTES} bytes "
-            f"are most, not {longest}; rename it"
+            f"are most, not {longest}; rename it",
+            "bad-name",
         )
 
 
@@ -117,7 +119,8 @@ def _add(found: _Expanded, entry: Input, file: files.Found, members: tuple[str, 
     if key in found:
         raise ConfigError(
             f"{found[key][1].url} and {file.url} would both be {entry.source}/{file.relative} in the "
-            "output; give them different sources or read them through their common folder"
+            "output; give them different sources or read them through their common folder",
+            "input-ambiguous",
         )
     found[key] = (entry, file, members)
 
@@ -133,7 +136,7 @@ def _gathered(path: str, matched: list[files.Found]) -> Iterator[tuple[files.Fou
             yield file, ()
             continue
         if files.is_local(file.url) and not os.access(file.url, os.R_OK):
-            raise ConfigError(f"{file.url} may not be read; {READABLE}")
+            raise ConfigError(f"{file.url} may not be read; {READABLE}", "not-readable")
         folder = file.url[: -len(file.relative)].rstrip("/") or "/"
         if group and (len(group) == MEMBERS or size + file.size > MEMBER_BYTES):
             yield _shard_of(folder, group, number, path)
@@ -173,7 +176,8 @@ def _check_output_names(found: _Expanded) -> None:
             if (source, relative + known) in found:
                 raise ConfigError(
                     f"{relative} and {relative + known} of source {source} would share an output name; "
-                    "rename one or give them different sources"
+                    "rename one or give them different sources",
+                    "input-ambiguous",
                 )
 
 
@@ -184,7 +188,7 @@ def _matches(path: str, output: str) -> list[files.Found]:
     if files.exists(path) and not files.is_folder(path):
         url, name = path, path.rpartition("/")[2]
         if format_of(name) is None:
-            raise ConfigError(f"{path}: unknown extension; known are {KNOWN}")
+            raise ConfigError(f"{path}: unknown extension; known are {KNOWN}", "unknown-format")
         return [files.Found(url, name, files.size(url), files.version(url))]
     if files.is_folder(path):
         if _is_run(path):
@@ -195,27 +199,31 @@ def _matches(path: str, output: str) -> list[files.Found]:
         matched = [f for f in listed if format_of(f.relative) is not None]
         matched = [f for f in matched if family(f.relative) != "txt"] or matched
         if not matched:
-            raise ConfigError(f"the folder {path} holds no file of a known format ({KNOWN})")
+            raise ConfigError(f"the folder {path} holds no file of a known format ({KNOWN})", "input-not-found")
         return matched
     if not MAGIC.search(path):
-        raise ConfigError(f"there is no file or folder {path}{_nearest_existing(path)}")
+        raise ConfigError(f"there is no file or folder {path}{_nearest_existing(path)}", "input-not-found")
     root, pattern = _split_glob(path)
     depth = None if "**" in pattern else max(p.count("/") for p in _braces(pattern)) + 1
     expression = re.compile("|".join(_translate(p) for p in _braces(pattern)))
     listed = _not_ours(root, files.list_files(root, depth), output, pattern)
     matched = [f for f in listed if expression.fullmatch(f.relative)]
     if not matched:
-        raise ConfigError(f"{path} matches no file{_nearest_existing(path)}")
+        raise ConfigError(f"{path} matches no file{_nearest_existing(path)}", "input-not-found")
     unknown = [f.url for f in matched if format_of(f.relative) is None]
     if unknown:
-        raise ConfigError(f"{path} matches {unknown[0]}, whose extension is unknown; known are {KNOWN}")
+        raise ConfigError(
+            f"{path} matches {unknown[0]}, whose extension is unknown; known are {KNOWN}",
+            "unknown-format",
+        )
     texts = [f for f in matched if family(f.relative) == "txt"]
     if texts and len(texts) < len(matched):
         other = next(f for f in matched if family(f.relative) != "txt")
         wanted = files.join(root, "**/*" + extension(other.url))
         raise ConfigError(
             f"{path} matches files of plain text such as {texts[0].relative}, which would be documents, beside others "
-            f"such as {other.relative}; say which are meant: --input '{wanted}'"
+            f"such as {other.relative}; say which are meant: --input '{wanted}'",
+            "input-ambiguous",
         )
     return matched
 
@@ -230,9 +238,15 @@ def _check_apart(path: str, output: str) -> None:
         return
     inside = _below(_real(path), _real(output))
     if inside == "":
-        raise ConfigError(f"output: {output} is an input too, so results would be read as input; give another --output")
+        raise ConfigError(
+            f"output: {output} is an input too, so results would be read as input; give another --output",
+            "output-conflict",
+        )
     if inside is not None and inside.partition("/")[0] in OURS:
-        raise ConfigError(f"output: the input {path} is what a run to {output} writes; give another --output")
+        raise ConfigError(
+            f"output: the input {path} is what a run to {output} writes; give another --output",
+            "output-conflict",
+        )
 
 
 def _check_unmixed(run: str, output: str) -> None:
@@ -243,7 +257,8 @@ def _check_unmixed(run: str, output: str) -> None:
             other = files.join(run, first if slash else "*" + extension(first))
             raise ConfigError(
                 f"{run} holds the output of an earlier run (manifest.json) and other data files such as "
-                f"{file.relative}; say which is meant: --input '{files.join(run, 'kept')}' or --input '{other}'"
+                f"{file.relative}; say which is meant: --input '{files.join(run, 'kept')}' or --input '{other}'",
+                "input-ambiguous",
             )
 
 
@@ -373,7 +388,10 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
             continue
         for key, name in _named(columns):
             if (count := schema.names.count(name)) > 1:
-                raise ConfigError(f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one")
+                raise ConfigError(
+                    f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one",
+                    "missing-column",
+                )
             own = next((mine for mine, read in shard.columns if read == name), name)
             absent = name not in schema.names and family(shard.relative) == "jsonl"
             # a field may come late: look through the shard, whose schema is that of records with text
@@ -382,17 +400,21 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
             if name not in schema.names:
                 names = [next((mine for mine, read in shard.columns if read == n), n) for n in schema.names]
                 where = f"{section}.{key}" if own == name else f"inputs.columns.{key}"
-                raise ConfigError(f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}")
+                raise ConfigError(f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}", "missing-column")
         _check_renamed(shard, schema)
         kind = schema.field(columns.text).type
         if not is_text(kind):
-            raise ConfigError(f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column")
+            raise ConfigError(
+                f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column",
+                "wrong-column-type",
+            )
         for column in (*ADDED, *OPTIONAL):
             name = columns.prefix + column.name
             if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
                 raise ConfigError(
                     f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
-                    f"did not add; set columns.prefix so that the added columns get other names"
+                    f"did not add; set columns.prefix so that the added columns get other names",
+                    "column-taken",
                 )
 
 
@@ -404,11 +426,15 @@ def _check_renamed(shard: Shard, schema: pa.Schema) -> None:
         if own not in plain.names and family(shard.relative) == "jsonl":
             plain = final_schema(raw, text=own)  # a field may come late
         if own not in plain.names:
-            raise ConfigError(f"inputs.columns: {shard.url} has no column {own!r}{_instead(own, plain.names)}")
+            raise ConfigError(
+                f"inputs.columns: {shard.url} has no column {own!r}{_instead(own, plain.names)}",
+                "missing-column",
+            )
         if name in plain.names and name not in dict(shard.columns):
             raise ConfigError(
                 f"inputs.columns: {shard.url} has both {own!r}, to be read as {name!r}, and a column {name!r}; "
-                f"set columns to another name than {name!r}"
+                f"set columns to another name than {name!r}",
+                "missing-column",
             )
 
 

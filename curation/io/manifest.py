@@ -13,6 +13,7 @@ import orjson
 import xxhash
 
 from curation.config import Config, ConfigError
+from curation.errors import RecordsLost
 from curation.io import files
 from curation.plan import Shard
 from curation.schema import SIGNALS_VERSION
@@ -95,7 +96,7 @@ def build(
     """
     parts = [int(documents[key]) for key in ("kept", "excluded", "quarantined")]
     if int(documents["read"]) != sum(parts):
-        raise ValueError(
+        raise RecordsLost(
             f"{documents['read']} records were read, but {parts[0]} kept, {parts[1]} excluded and {parts[2]} "
             "quarantined: records were lost or counted twice"
         )
@@ -126,7 +127,7 @@ def read(output: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{url} is damaged ({error}); delete it and run again") from None
+        raise ConfigError(f"{url} is damaged ({error}); delete it and run again", "no-finished-run") from None
 
 
 @contextmanager
@@ -151,7 +152,8 @@ def lock(output: str) -> Iterator[None]:
             file.seek(0)
             holder = file.read(100).decode("ascii", "replace") or "unknown"
             raise ConfigError(
-                f"another run (process {holder}) is writing to {output}; wait for it or give another --output"
+                f"another run (process {holder}) is writing to {output}; wait for it or give another --output",
+                "output-locked",
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()).encode())
@@ -168,7 +170,10 @@ def _lock_file(folder: str) -> IO[bytes]:
     while not os.path.lexists(above):
         above = os.path.dirname(above)
     if not os.path.isdir(above):
-        raise ConfigError(f"output: {above} is a file, not a folder; give another --output or move the file away")
+        raise ConfigError(
+            f"output: {above} is a file, not a folder; give another --output or move the file away",
+            "output-unwritable",
+        )
     try:
         if not os.access(above, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "no permission to write")
@@ -177,5 +182,6 @@ def _lock_file(folder: str) -> IO[bytes]:
     except OSError as error:
         raise ConfigError(
             f"output: cannot write to {folder}: {error.strerror} ({error.filename or above}); give another --output "
-            "or let this user write there"
+            "or let this user write there",
+            "output-unwritable",
         ) from None

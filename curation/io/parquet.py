@@ -51,7 +51,7 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
             on_bad(BadRecord(0, None, 1, "unreadable_file", message, raw))
             return
         if text not in found.names or not is_text(found.field(text).type):
-            raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}")
+            raise ConfigError(f"columns.text: {shard.url} has no string column {text!r}", "wrong-column-type")
         row = 0
         for group in range(parquet.num_row_groups):
             count = parquet.metadata.row_group(group).num_rows

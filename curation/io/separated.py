@@ -31,7 +31,7 @@ def peek(shard: Shard, text: str) -> pa.Schema | None:
         with opened(shard, ignore) as file:
             header = _Table(file, shard, LONGEST, ignore).names
     except _RepeatedName as error:
-        raise ConfigError(f"{shard.url}: {error}") from None
+        raise ConfigError(f"{shard.url}: {error}", "wrong-column-type") from None
     except (_BadHeader, *READ_ERRORS):
         return None
     return schema_of(header) if header else None
@@ -54,7 +54,7 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
             request.on_bad(BadRecord(0, 0, 1, "unreadable_file", str(error), error.raw))
             return
         if table.names and request.text not in table.names:
-            raise ConfigError(f"columns.text: {shard.url} has no string column {request.text!r}")
+            raise ConfigError(f"columns.text: {shard.url} has no string column {request.text!r}", "wrong-column-type")
         yield from gather(table.records(), table.names, request)
 
 

@@ -65,7 +65,10 @@ def _packages() -> Any:
         from resiliparse.extract import html2text
         from resiliparse.parse import encoding
     except ImportError as error:
-        raise ConfigError(f"reading WARC files needs {error.name}: pip install 'curation[warc]'") from None
+        raise ConfigError(
+            f"reading WARC files needs {error.name}: pip install 'curation[warc]'",
+            "missing-package",
+        ) from None
     return warc, html2text, encoding
 
 

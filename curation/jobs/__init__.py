@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from curation import io, progress
+from curation import events, io, progress
 from curation.config import Config, ConfigError
+from curation.errors import Unreadable, code_of, exit_code
 from curation.jobs import annotate, duplicates, earlier_outputs, lines, ratio, resolve, select, stages, summarise, weigh
 from curation.jobs.prepare import configure, prepare
 from curation.jobs.profile import build_reference
@@ -25,31 +27,50 @@ def steps(job: Job) -> list[Step]:
 
 
 def curate(
-    config: Config | str | None = None, *, options: Sequence[str] = (), quiet: bool = True, **values: Any
+    config: Config | str | None = None,
+    *,
+    options: Sequence[str] = (),
+    quiet: bool = True,
+    as_json: bool = False,
+    **values: Any,
 ) -> dict[str, Any]:
     """Run the whole job and return the report (`curation.report.Report`).
 
     `config`, a configuration or the path of a YAML file, over which keys may be laid as keywords; or keys alone:
     `curate(inputs="crawl/*.parquet", output="out")`. `options` are those of a Beam runner. Finished files of an
-    earlier, interrupted run are used. Raises ConfigError before work starts for what cannot be run, and ValueError
+    earlier, interrupted run are used. `as_json` prints events (`curation.events`), which a local output folder has in
+    its run.log anyway. Raises ConfigError before work starts for what cannot be run, and ValueError
     when a record is unaccounted for.
     """
     if config is None or isinstance(config, str):
         config = configure("run", config, values, [])
     elif values:
-        raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}")
+        raise ConfigError(f"give a Config or keys, not both: {', '.join(values)}", "usage")
     job = prepare(config)
     host = _host(config)
     with io.lock(config.output):
         io.remove_abandoned(config.output)
-        observer = progress.observer(sum(shard.size for shard in job.shards), quiet=quiet)
+        size = sum(shard.size for shard in job.shards)
+        observer = progress.observer(size, quiet=quiet, as_json=as_json)
+        if io.is_local(config.output):
+            observer.sinks.append(events.to_log(io.local_path(config.output)))
+        observer.tell("started", output=config.output, shards=len(job.shards), bytes=size, hashes=dict(job.hashes))
         try:
-            # threads of the job use the cores; BLAS threads beside them only wait for each other
-            with threadpool_limits(1, user_api="blas"):
-                host(steps(job), job, observer, options)
-        finally:
-            observer.close()
-        return summarise.summarise(job, observer.stages)
+            try:
+                # threads of the job use the cores; BLAS threads beside them only wait for each other
+                with threadpool_limits(1, user_api="blas"):
+                    host(steps(job), job, observer, options)
+            finally:
+                observer.close()
+            report = summarise.summarise(job, observer.stages)
+        except BaseException as error:
+            for sink in observer.sinks[as_json:]:  # the command line prints it
+                with suppress(OSError):
+                    sink(events.event("error", code=code_of(error), message=str(error), exit=exit_code(error)))
+            raise
+        counts = {key: report["documents"][key] for key in ("read", "kept", "excluded", "quarantined")}
+        observer.tell("done", output=config.output, report=f"{config.output}/report/report.json", documents=counts)
+        return report
 
 
 def _host(config: Config) -> Any:
@@ -61,26 +82,40 @@ def _host(config: Config) -> Any:
         from curation.beam import runner
     except ImportError as error:
         name = config.run.runner
-        raise ConfigError(f"run.runner {name!r} needs Apache Beam ({error}): pip install 'curation[beam]'") from None
+        raise ConfigError(
+            f"run.runner {name!r} needs Apache Beam ({error}): pip install 'curation[beam]'",
+            "missing-package",
+        ) from None
     runner.check(config.run.runner)
     return runner.execute
 
 
-def run(config: Config, *, options: Sequence[str] = (), quiet: bool = False) -> int:
+def run(config: Config, *, options: Sequence[str] = (), quiet: bool = False, as_json: bool = False) -> int:
     """`curate` for the command line: prints the summary and returns the exit code."""
-    report = curate(config, options=options, quiet=quiet)
-    if not quiet:
+    report = curate(config, options=options, quiet=quiet, as_json=as_json)
+    if not quiet and not as_json:
         _print(config.output, report)
+    found = report["documents"]
+    if found["read"] and found["quarantined"] == found["read"]:
+        from curation import inspection
+
+        first = next(inspection.quarantined(config.output), None)
+        why = f"; the first: {first[0].relative}, record {first[1].row}: {first[1].message}" if first else ""
+        raise Unreadable(f"not one of {found['read']:,} records could be read{why}")
     missed = [source for source, floor in report["mixing"]["floors"].items() if not floor["met"]]
+    failed = 1 if missed and config.select.on_floor == "fail" else 0
     for source in missed:
         floor = report["mixing"]["floors"][source]
-        print(
-            f"curation: FLOOR MISSED: {floor['kept']:.1%} of source {source!r} was kept, select.floors asks for "
+        message = (
+            f"FLOOR MISSED: {floor['kept']:.1%} of source {source!r} was kept, select.floors asks for "
             f"{floor['floor']:.1%}: {floor['missing']:,} documents too few"
-            + "".join(f"; {count:,} left as {reason}" for reason, count in floor["by_reason"].items()),
-            file=sys.stderr,
+            + "".join(f"; {count:,} left as {reason}" for reason, count in floor["by_reason"].items())
         )
-    return 1 if missed and config.select.on_floor == "fail" else 0
+        if as_json:
+            events.to_stream(sys.stderr)(events.event("error", code="floor-missed", message=message, exit=failed))
+        else:
+            print(f"curation: {message} [floor-missed]", file=sys.stderr)
+    return failed
 
 
 def _print(output: str, report: dict[str, Any]) -> None:
@@ -91,10 +126,18 @@ def _print(output: str, report: dict[str, Any]) -> None:
 
 
 def rewrite_report(output: str) -> int:
-    """Write report.html again from report.json, and print the summary."""
+    """Write report.html again from report.json, and print the summary; says first whether a later run did not finish.
+
+    Raises ConfigError for a folder without a finished run, with what is known of one that was killed or failed.
+    """
     report = stages.read_json(f"{output}/report/report.json")
+    stopped = events.unfinished(io.local_path(output)) if io.is_local(output) else None
+    if stopped and report is None:
+        raise ConfigError(f"{output}: {stopped}; run the same command again to complete it", "no-finished-run")
+    if stopped:
+        print(f"curation: {stopped}; this report is of the run before", file=sys.stderr)
     if report is None:
-        raise ConfigError(f"{output} holds no finished run: there is no report/report.json in it")
+        raise ConfigError(f"{output} holds no finished run: there is no report/report.json in it", "no-finished-run")
     summarise.write_html(output, report)
     _print(output, report)
     return 0

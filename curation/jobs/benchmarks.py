@@ -14,7 +14,7 @@ def shards(settings: Decontaminate) -> tuple[Shard, ...]:
     try:
         found = io.expand([Input(path=path, source="benchmarks") for path in settings.paths])
     except ConfigError as error:
-        raise ConfigError(f"decontaminate.paths: {error}") from None
+        raise ConfigError(f"decontaminate.paths: {error}", error.code) from None
     io.check_columns(found, Columns(text=settings.text, prefix="curation of benchmarks: "), "decontaminate")
     return found
 

@@ -54,16 +54,23 @@ def _check_keep(column: str, shards: Sequence[Shard]) -> None:
         if found is None:
             continue
         if column not in found.names:
-            raise ConfigError(f"dedup.keep: {shard.url} has no column {column!r}{nearest(column, found.names)}")
+            raise ConfigError(
+                f"dedup.keep: {shard.url} has no column {column!r}{nearest(column, found.names)}",
+                "missing-column",
+            )
         kind = found.field(column).type
         if pa.types.is_null(kind):
             continue
         order = order_kind(kind)
         if order is None:
-            raise ConfigError(f"dedup.keep: column {column!r} of {shard.url} is {kind}, which has no order")
+            raise ConfigError(
+                f"dedup.keep: column {column!r} of {shard.url} is {kind}, which has no order",
+                "wrong-column-type",
+            )
         if first is not None and first[0] != order:
             raise ConfigError(
                 f"dedup.keep: column {column!r} is {first[1]} in {first[2].url} and {kind} in {shard.url}, which "
-                "cannot be compared; write it as one type"
+                "cannot be compared; write it as one type",
+                "wrong-column-type",
             )
         first = first or (order, kind, shard)

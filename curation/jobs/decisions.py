@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import io, schema
+from curation.errors import InputChanged
 from curation.jobs import lines, stages
 from curation.jobs.weights import final as final_weights
 from curation.mixing import sampling
@@ -69,7 +70,7 @@ class Decisions:
         signals, weights = self._signals.take(len(rows)), self._weights.take(len(rows))
         for found in (signals, weights):
             if found.num_rows != len(rows) or not np.array_equal(found.column("row").to_numpy(), rows):
-                raise RuntimeError(
+                raise InputChanged(
                     f"{self._url} no longer holds the records that were annotated: it changed during the run. "
                     "Run the same command again; a changed shard is annotated anew"
                 )

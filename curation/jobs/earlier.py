@@ -46,7 +46,7 @@ def _run(config: Config, url: str, first: int) -> Earlier:
     weights = stages.read_json(f"{output}/decisions/weights.json")
     if manifest is None or weights is None:
         missing = "manifest.json" if manifest is None else "decisions/weights.json"
-        raise ConfigError(f"against: {url} holds no finished run: there is no {missing} in it")
+        raise ConfigError(f"against: {url} holds no finished run: there is no {missing} in it", "no-finished-run")
     theirs = load(None, manifest["config"]).model_copy(update={"output": output})
     _check_comparable(config, theirs, manifest["versions"], url)
     shards = tuple(
@@ -56,7 +56,10 @@ def _run(config: Config, url: str, first: int) -> Earlier:
     job = Job(theirs, shards, manifest["hashes"])
     for shard in shards:
         if not io.exists(stages.signals_path(job, shard)):
-            raise ConfigError(f"against: {url} lacks the signals of {shard.source}/{shard.relative}; run it again")
+            raise ConfigError(
+                f"against: {url} lacks the signals of {shard.source}/{shard.relative}; run it again",
+                "no-finished-run",
+            )
     checksum = io.checksum(f"{output}/manifest.json")
     return Earlier(job, Final(**weights["final"]), int(manifest["documents"]["read"]), checksum)
 

@@ -30,7 +30,8 @@ def check(output: str, shards: Sequence[Shard]) -> None:
             more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
             raise ConfigError(
                 f"{output} holds a run that also read {relative} of source {source!r}{more}: give another --output, "
-                "or delete that folder"
+                "or delete that folder",
+                "output-conflict",
             )
     for source, relative, url in gone:
         _clear_shard(output, Shard(0, url, source, relative))

@@ -47,7 +47,8 @@ def _make(index: int, name: str, arguments: dict[str, Any]) -> Any:
         from curation.datatrove import steps
     except ImportError:
         raise ConfigError(
-            f"filters.{index}: steps of datatrove need it: pip install 'curation[datatrove,filters]'"
+            f"filters.{index}: steps of datatrove need it: pip install 'curation[datatrove,filters]'",
+            "missing-package",
         ) from None
     if name == "SamplerFilter":
         raise ConfigError(
@@ -70,7 +71,10 @@ def check_columns(config: Config, shards: Sequence[Shard]) -> None:
             continue
         clash = sorted(names & set(found.names))
         if clash:
-            raise ConfigError(f"filters: {shard.url} has a column {clash[0]!r} already; name another column")
+            raise ConfigError(
+                f"filters: {shard.url} has a column {clash[0]!r} already; name another column",
+                "column-taken",
+            )
         columns = tuple(found.names)
         if config.steps and columns not in tried:
             tried.add(columns)

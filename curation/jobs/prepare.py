@@ -47,7 +47,10 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
     if verb == "mix" and path is None and not config.inputs and config.output:
         earlier = io.read_manifest(config.output)
         if earlier is None:
-            raise ConfigError(f"{config.output} holds no finished run; give inputs or a configuration")
+            raise ConfigError(
+                f"{config.output} holds no finished run; give inputs or a configuration",
+                "no-finished-run",
+            )
         before = earlier["config"]
         if any(item.startswith(f"select.{key}=") for key in BUDGETS for item in sets):
             # another kind of budget replaces the earlier one
@@ -57,9 +60,9 @@ def configure(verb: str, path: str | None, values: dict[str, Any], sets: list[st
         fixed = [f"{section}.{key}={value}" for section, keys in VERBS[verb].items() for key, value in keys.items()]
         config = load(path, values, [*sets, *fixed])
     if not config.inputs:
-        raise ConfigError("no inputs: give --input GLOB or `inputs` in the configuration")
+        raise ConfigError("no inputs: give --input GLOB or `inputs` in the configuration", "no-input")
     if not config.output:
-        raise ConfigError("no output: give --output DIR or `output` in the configuration")
+        raise ConfigError("no output: give --output DIR or `output` in the configuration", "no-output")
     return config
 
 
@@ -92,7 +95,10 @@ def _check_settings(config: Config) -> None:
     if config.dedup.url and columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
     if mode == "balance" and config.reference is None:
-        raise ConfigError("mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none")
+        raise ConfigError(
+            "mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none",
+            "bad-reference",
+        )
     if mode == "soft" and not detect.enabled:
         raise ConfigError("mix.mode soft weighs by p_synthetic: set detect.enabled to true")
     if detect.exclude and not detect.enabled:
@@ -106,21 +112,30 @@ def _check_files(config: Config) -> None:
     for key, url in (("reference", config.reference), ("exclude_ids", config.exclude_ids)):
         if url is not None and (key, url) != ("reference", DEFAULT) and not io.exists(url):
             own = "; `default` is the one that comes with the package" if key == "reference" else ""
-            raise ConfigError(f"{key}: there is no file {url}{own}")
+            raise ConfigError(f"{key}: there is no file {url}{own}", "input-not-found")
     try:
         model = synthetic.load_model(config.detect.model) if config.detect.enabled else None
         profile = stages.load_profile(config.reference) if config.reference is not None else None
     except ValueError as error:  # both name the file and the way out
-        raise ConfigError(str(error)) from None
+        raise ConfigError(str(error), getattr(error, "code", "bad-model")) from None
     except OSError as error:
-        raise ConfigError(f"reference: cannot read {config.reference}: {error.strerror or error}") from None
+        raise ConfigError(
+            f"reference: cannot read {config.reference}: {error.strerror or error}",
+            "bad-reference",
+        ) from None
     if profile is None:
         return
     again = "build the reference again with `curation reference build`"
     if profile.ruler != diversity.load_ruler().version:
-        raise ConfigError(f"reference: {config.reference} was measured on another ruler than this release's; {again}")
+        raise ConfigError(
+            f"reference: {config.reference} was measured on another ruler than this release's; {again}",
+            "bad-reference",
+        )
     if model is not None and profile.model not in ("", model.version):
-        raise ConfigError(f"reference: the human text of {config.reference} was scored by another detector; {again}")
+        raise ConfigError(
+            f"reference: the human text of {config.reference} was scored by another detector; {again}",
+            "bad-reference",
+        )
 
 
 def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[str, str]:

@@ -45,7 +45,7 @@ def build_reference(
     inputs that cannot be read and for an output that exists, unless `overwrite`, and ProfileError for too little text.
     """
     if not config.inputs:
-        raise ConfigError("no inputs: give --input GLOB or `inputs` in the configuration")
+        raise ConfigError("no inputs: give --input GLOB or `inputs` in the configuration", "no-input")
     if io.exists(output) and not overwrite:
         raise ConfigError(f"{output} exists: give another --output, or --overwrite to replace it")
     with tempfile.TemporaryDirectory(prefix="curation-reference-") as folder:

@@ -15,6 +15,7 @@ from curation import batch as batches
 from curation import diversity, io, schema
 from curation.config import columns_of
 from curation.dedup import cut_spans
+from curation.errors import InputChanged
 from curation.jobs import lines, stages
 from curation.jobs.annotate import unpack_schema
 from curation.jobs.decisions import Decided, Decisions
@@ -101,7 +102,7 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
                 state = _measure(state, text, decided)
             progress(batch.num_rows, pc.sum(decided.signals.column("bytes")).as_py() or 0)
         if tally.counts["kept"] + tally.counts["excluded"] != signals["documents"]:
-            raise RuntimeError(
+            raise InputChanged(
                 f"{shard.url} gave {signals['documents']:,} documents at first and "
                 f"{tally.counts['kept'] + tally.counts['excluded']:,} now: it was deleted or cannot be read any more. "
                 "Put it back and run the same command again, or leave it out and give another --output"

@@ -12,6 +12,7 @@ import xxhash
 
 from curation import io, layout, schema
 from curation.config import Config
+from curation.errors import InputChanged
 from curation.plan import Job, Shard
 
 #: documents in a batch of signals or decisions; feature matrices of one stay small
@@ -70,7 +71,7 @@ def check_unchanged(shard: Shard) -> None:
     except FileNotFoundError:
         return
     if now != (shard.size, shard.version):
-        raise RuntimeError(
+        raise InputChanged(
             f"{shard.url} was replaced or grew while the job read it; run the same command again once it is whole: "
             "what was found of the other files stands"
         )

@@ -27,9 +27,14 @@ def execute(steps: list[Step], job: Job, observer: Observer) -> None:
     workers = job.config.run.workers or os.cpu_count() or 1
     context: Context = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="curation") as pool:
-        for step in steps:
-            with observer.stage(step.phase, step.name):
-                context[step.name] = step.finish(job, _merged(step, job, context, pool, observer), context)
+        try:
+            for step in steps:
+                with observer.stage(step.phase, step.name):
+                    context[step.name] = step.finish(job, _merged(step, job, context, pool, observer), context)
+        except BaseException:
+            observer.stop()  # shards in work end at their next batch
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _merged(step: Step, job: Job, context: Context, pool: ThreadPoolExecutor, observer: Observer) -> Any:
