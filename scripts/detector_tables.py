@@ -104,18 +104,20 @@ def shares(data: HeldOut, model: Model, folds: list[str], draws: int = 20, size:
         held, width, bounded = [], [], []
         for fold in folds:
             part = take(data, chosen & (data.fold == fold))
-            anchor = (part.label == 0) & halves(part.key)
-            humans, synthetics = np.flatnonzero((part.label == 0) & ~anchor), np.flatnonzero(part.label == 1)
-            if anchor.sum() < LEAST_ANCHORS or len(synthetics) < LEAST_ANCHORS:
+            humans, synthetics = np.flatnonzero(part.label == 0), np.flatnonzero(part.label == 1)
+            if len(humans) < 2 * LEAST_ANCHORS or len(synthetics) < LEAST_ANCHORS:
                 continue
             one = np.full(len(part.label), "fold")
-            known = anchor_state(part.logit, part.logit_check, part.words, one, anchor)
-            found = calibrate(known, without(model, fold), 0.01)
             for draw in range(draws):
                 random = np.random.default_rng([draw, 7])
-                n = min(size, len(humans))
+                drawn = random.permutation(humans)
+                anchor = np.zeros(len(one), bool)
+                anchor[drawn[: len(humans) // 2]] = True
+                known = anchor_state(part.logit, part.logit_check, part.words, one, anchor)
+                found = calibrate(known, without(model, fold), 0.01)
+                n = min(size, len(humans) - len(humans) // 2)
                 k = int(round(share * n))
-                rows = np.concatenate([random.choice(humans, n - k), random.choice(synthetics, k)])
+                rows = np.concatenate([drawn[len(humans) // 2 :][: n - k], random.choice(synthetics, k)])
                 full = np.ones(n, bool)
                 state = passing(found, part.logit[rows], part.words[rows], one[rows], one[rows], full)
                 result = prevalence(state, found)["fold"]

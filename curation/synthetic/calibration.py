@@ -42,8 +42,8 @@ class Calibration(NamedTuple):
     fpr: the rate asked for; sources: names of rows 0..n-1 (row n: any other); threshold float64[k, r, l,
     rates] and level float64[k, r, l, rates], the rate that each threshold truly has, over (fpr, *RATES);
     median float64[k, r, l]; anchors int64[k, r, l] behind them; basis uint8[k, r, l] into BASES; slope,
-    intercept float64[k]; tpr_median, tpr_low float64[k, rates]: detection rates over left-out sources;
-    warnings: what to tell the user.
+    intercept float64[k]; tpr_median, tpr_low, tpr_high float64[k, rates]: detection rates over left-out sources, the
+    median and the quantiles at .1 and .9; warnings: what to tell the user.
     """
 
     fpr: float
@@ -57,6 +57,7 @@ class Calibration(NamedTuple):
     intercept: np.ndarray
     tpr_median: np.ndarray
     tpr_low: np.ndarray
+    tpr_high: np.ndarray
     warnings: tuple[str, ...]
 
 
@@ -119,6 +120,7 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
         np.array([model.calibration[k]["intercept"] for k in KINDS]),
         np.stack([np.median(t, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
         np.stack([np.quantile(t, 0.1, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
+        np.stack([np.quantile(t, 0.9, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
         tuple(_warnings(anchors, sources, basis[0], least, fpr)),
     )
 

@@ -148,7 +148,7 @@ def test_the_check_model_has_its_own_thresholds() -> None:
     full = np.full(2000, 200), np.full(2000, "web"), np.full(2000, "s"), np.ones(2000, bool)
     state = passing(calibration, new, *full, kind="logit_check")
     found = prevalence(state, calibration, kind="logit_check")["s"]
-    assert found["low"] == 0 and found["estimate"] < 0.1
+    assert found["lower_bound"] == 0 and found["estimate"] < 0.1
     # by the thresholds of the other model nearly everything would pass
     wrong = passing(calibration, new, *full, kind="logit")
     assert prevalence(wrong, calibration, kind="logit")["s"]["estimate"] > 0.9
