@@ -16,6 +16,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from curation.config import ConfigError
+from curation.io.remote import PatientFile, patiently
 
 #: filesystems on which one upload appears whole under its final name, and a rename would be a second copy
 ONE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "memory"})
@@ -97,26 +98,33 @@ def safe_join(root: str, relative: str) -> str:
 
 
 def open_file(url: str, mode: str = "rb") -> IO[bytes]:
-    """A file opened in binary. Use `atomic` to write. Raises FileNotFoundError when it does not exist."""
+    """A file opened in binary. Use `atomic` to write. Raises FileNotFoundError when it does not exist.
+
+    Reading from an object store goes on after a connection breaks; see `remote`.
+    """
     fs, path = filesystem(url)
-    return cast("IO[bytes]", fs.open(path, mode))
+    if is_local(url) or mode != "rb":
+        return cast("IO[bytes]", fs.open(path, mode))
+    return cast("IO[bytes]", PatientFile(url, lambda: fs.open(path, mode)))
 
 
 def exists(url: str) -> bool:
     """Is there a file or folder of this name?"""
     fs, path = filesystem(url)
-    return bool(fs.exists(path))
+    return bool(patiently(f"looking for {url}", lambda: fs.exists(path)))
 
 
 def is_folder(url: str) -> bool:
     fs, path = filesystem(url)
-    return bool(fs.isdir(path))
+    return bool(patiently(f"looking for {url}", lambda: fs.isdir(path)))
 
 
 def size(url: str) -> int:
     """Bytes of a file. Raises FileNotFoundError."""
     fs, path = filesystem(url)
-    return int(fs.size(path))
+    if is_local(url):
+        return int(fs.size(path))
+    return int(patiently(f"looking at {url}", lambda: fs.size(path)))
 
 
 def version(url: str) -> str:
@@ -124,7 +132,8 @@ def version(url: str) -> str:
     fs, path = filesystem(url)
     if is_local(url):
         return str(os.stat(path).st_mtime_ns)
-    return _version(fs.info(path))
+    fs.invalidate_cache(path.rpartition("/")[0])  # somebody else may have written
+    return _version(patiently(f"looking at {url}", lambda: fs.info(path)))
 
 
 def _version(info: dict[str, Any]) -> str:
@@ -194,7 +203,9 @@ def _list_remote(folder: str, depth: int | None) -> Iterator[Found]:
     fs, top = filesystem(folder)
     top = top.rstrip("/")
     with suppress(FileNotFoundError):
-        for path, info in fs.find(top, maxdepth=depth, detail=True).items():
+        fs.invalidate_cache(top)
+        listed = patiently(f"listing {folder}", lambda: fs.find(top, maxdepth=depth, detail=True))
+        for path, info in listed.items():
             relative = path[len(top) :].lstrip("/")
             yield Found(fs.unstrip_protocol(path), relative, int(info.get("size") or 0), _version(info))
 
@@ -203,7 +214,10 @@ def delete(url: str) -> None:
     """Delete a file, if it is there."""
     fs, path = filesystem(url)
     with suppress(FileNotFoundError):
-        fs.rm_file(path)
+        if is_local(url):
+            fs.rm_file(path)
+        else:
+            patiently(f"deleting {url}", lambda: fs.rm_file(path))
 
 
 def remove_abandoned(folder: str) -> None:
@@ -248,11 +262,11 @@ def atomic(url: str) -> Iterator[IO[bytes]]:
             yield file
         protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
         if protocols & ONE_PUT:
-            fs.put_file(spool, path)
+            patiently(f"writing {url}", lambda: fs.put_file(spool, path))
         else:
             try:
-                fs.put_file(spool, temporary)
-                fs.mv(temporary, path)
+                patiently(f"writing {url}", lambda: fs.put_file(spool, temporary))
+                patiently(f"writing {url}", lambda: fs.mv(temporary, path))
             except BaseException:
                 with suppress(Exception):
                     fs.rm_file(temporary)
