@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 import zstandard
 
 READ_BYTES = 1 << 20
+ZSTD_STEP = 8_192
 SAMPLE_BYTES = 65_536  # what is kept of a line that is too long
 
 
@@ -69,8 +70,8 @@ def _unzip(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
-    # one piece is small, since a block of 4 bytes may stand for 128 kB
-    step = 8_192
+    # pieces are small, and smaller still while much comes out, since a block of 4 bytes may stand for 128 kB
+    step = ZSTD_STEP
     engine = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
     fresh = True
     while data := file.read(READ_BYTES):
@@ -86,6 +87,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
             for at in range(0, len(piece), READ_BYTES):
                 yield piece[at : at + READ_BYTES]
             start += len(part)
+            step = max(64, step // 8) if len(piece) > READ_BYTES else ZSTD_STEP
             if engine.eof:
                 start -= len(engine.unused_data)
                 engine, fresh = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj(), True

@@ -1,6 +1,7 @@
 """Parquet: a row group is read whole or quarantined whole."""
 
 from collections.abc import Iterator
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,10 +13,12 @@ from curation.io.columnar import cut, is_text
 from curation.io.opening import READ_ERRORS, opened
 from curation.io.quarantine import RAW_BYTES, BadRecord
 from curation.io.requests import Delivered, Request, chosen
+from curation.io.row_groups import rows_at_once
 from curation.plan import Shard
 
-#: a larger row group is decoded twice, first to see that all of it can be read, and not held in memory
+#: a row group of more bytes is decoded twice, first to see that all of it can be read, and not held in memory
 HELD_ROW_GROUP = 256 << 20
+MOST_DECODED = 512 << 20  # bytes of a string column in one batch, whatever its dictionary stands for
 MARK = b"PAR1"
 
 
@@ -56,7 +59,7 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
         for group in range(parquet.num_row_groups):
             count = parquet.metadata.row_group(group).num_rows
             try:
-                whole = _row_group(parquet, group, chosen(found, text, request.columns), count)
+                whole = _row_group(parquet, file, group, chosen(found, text, request.columns), count)
                 yield from cut(whole, row, request)
             except _BrokenRowGroup as error:
                 message = f"row group {group}, records {row} to {row + count - 1}: {error}"
@@ -69,25 +72,28 @@ class _BrokenRowGroup(Exception):
 
 
 def _row_group(
-    parquet: pq.ParquetFile, group: int, columns: list[str] | None, count: int
+    parquet: pq.ParquetFile, file: IO[bytes], group: int, columns: list[str] | None, count: int
 ) -> Iterator[pa.RecordBatch]:
     """The batches of a row group, none if any of it cannot be read: then _BrokenRowGroup is raised before
     the first.
     """
 
-    def stream() -> Iterator[pa.RecordBatch]:
-        return parquet.iter_batches(batch_size=batches.MAX_ROWS, row_groups=[group], columns=columns)
+    def stream(rows: int) -> Iterator[pa.RecordBatch]:
+        return parquet.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
 
     try:
-        if parquet.metadata.row_group(group).total_byte_size <= HELD_ROW_GROUP:
-            held = parquet.read_row_group(group, columns=columns, use_threads=False).to_batches()
-            found = sum(batch.num_rows for batch in held)
-            whole = iter(held)
-        else:
-            found = sum(batch.num_rows for batch in stream())
-            whole = stream()
+        rows = rows_at_once(parquet, file, group, batches.MAX_ROWS, MOST_DECODED)
+        held: list[pa.RecordBatch] = []
+        found = size = 0
+        for batch in stream(rows):
+            found += batch.num_rows
+            size += batch.nbytes
+            if size <= HELD_ROW_GROUP:
+                held.append(batch)
+            else:
+                held.clear()
     except READ_ERRORS as error:
         raise _BrokenRowGroup(str(error)) from None
     if found != count:
         raise _BrokenRowGroup(f"it holds {found} records where the footer says {count}")
-    return whole
+    return iter(held) if size <= HELD_ROW_GROUP else stream(rows)
