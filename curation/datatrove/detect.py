@@ -1,8 +1,10 @@
 """DetectSynthetic: the labels of `detect_synthetic` in the metadata of documents."""
 
 import contextlib
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers.disk_base import DiskWriter
@@ -18,6 +20,7 @@ ADDED = ("p_synthetic", "synthetic_label", "synthetic_reason")
 class DetectSynthetic(PipelineStep):
     """Adds p_synthetic, synthetic_label and synthetic_reason to the metadata of every document, in order.
 
+    Takes Documents, or RecordBatches as `ArrowReader` yields them, to which it adds columns; `text` names theirs.
     source: key of the metadata that names a document's stratum. reference: path of a reference profile whose human
     anchors calibrate the labels; without it they use the model's own thresholds. exclude: drop documents labelled
     synthetic (the default drops nothing); they go to `exclusion_writer` with filter_reason `synthetic`. The remaining
@@ -31,6 +34,7 @@ class DetectSynthetic(PipelineStep):
     def __init__(
         self,
         *,
+        text: str = "text",
         source: str | None = None,
         reference: str | None = None,
         fpr: float = 0.01,
@@ -45,6 +49,7 @@ class DetectSynthetic(PipelineStep):
         check_batch(batch_mb)
         if exclusion_writer is not None and not exclude:
             raise ValueError("an exclusion_writer gets nothing unless exclude=True")
+        self.text = text
         self.source, self.reference, self.fpr, self.model = source, reference, fpr, model
         self.min_words, self.label_words = min_words, label_words
         self.exclude, self.exclusion_writer, self.batch_mb = exclude, exclusion_writer, batch_mb
@@ -59,6 +64,10 @@ class DetectSynthetic(PipelineStep):
         made = self._calibrate()
         with self.exclusion_writer or contextlib.nullcontext() as writer:
             for documents in in_batches(data, self.batch_mb):
+                if isinstance(documents, pa.RecordBatch):
+                    with self.track_time("batch"):
+                        yield self._pass(documents, made, writer, rank)
+                    continue
                 with self.track_time("batch"):
                     self._label(documents, made)
                 for document in documents:
@@ -73,6 +82,31 @@ class DetectSynthetic(PipelineStep):
                         self.stat_update(StatHints.forwarded)
                         self.update_doc_stats(document)
                         yield document
+
+    def _pass(self, batch: pa.RecordBatch, made: synthetic.Calibration, writer: Any, rank: int) -> pa.RecordBatch:
+        """A batch with its labels, without the rows that are excluded."""
+        found = synthetic.detect_synthetic(
+            pa.Table.from_batches([batch]),
+            text=self.text,
+            source=self.source,
+            calibration=made,
+            model=self.model,
+            min_words=self.min_words,
+            label_words=self.label_words,
+        ).combine_chunks()
+        labelled = found.to_batches()[0] if found.num_rows else pa.RecordBatch.from_pylist([], found.schema)
+        for entry in pc.value_counts(labelled.column("synthetic_label")).to_pylist():
+            self.stat_update(f"label_{entry['values']}", value=entry["counts"], unit="batch")
+        self.stat_update(StatHints.total, value=batch.num_rows, unit="batch")
+        if not self.exclude:
+            return labelled
+        out = pc.equal(labelled.column("synthetic_label"), "synthetic")
+        dropped = labelled.filter(out)
+        self.stat_update(StatHints.dropped, "dropped_synthetic", value=dropped.num_rows, unit="batch")
+        for number, row in enumerate(dropped.to_pylist() if writer is not None else ()):
+            text, id = row.pop(self.text) or "", str(row.get("id", number))
+            writer.write(Document(text, id, metadata={**row, "filter_reason": "synthetic"}), rank)
+        return labelled.filter(pc.invert(out))
 
     def _label(self, documents: list[Document], made: synthetic.Calibration) -> None:
         columns = {"text": texts(documents)}

@@ -1,6 +1,7 @@
 """Documents to RecordBatches: kernels want thousands of documents at once, datatrove's steps see them one by one."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 from datatrove.data import Document
@@ -8,11 +9,15 @@ from datatrove.data import Document
 MOST_DOCUMENTS = 2048
 
 
-def in_batches(data: Iterable[Document] | None, batch_mb: float) -> Iterator[list[Document]]:
-    """Consecutive documents with about `batch_mb` MB of text (counted in characters), at most 2,048 of them."""
+def in_batches(data: Iterable[Any] | None, batch_mb: float) -> Iterator[list[Document] | pa.RecordBatch]:
+    """Consecutive documents with about `batch_mb` MB of text (counted in characters), at most 2,048 of them;
+    RecordBatches, as `ArrowReader` yields them, as they are."""
     held: list[Document] = []
     size = 0
     for document in data or ():
+        if isinstance(document, pa.RecordBatch):
+            yield document
+            continue
         held.append(document)
         size += len(document.text or "")
         if size >= batch_mb * 1e6 or len(held) >= MOST_DOCUMENTS:

@@ -24,10 +24,13 @@ class MeasureDiversity(PipelineStep):
     name = "Measure diversity"
     type = "STAT"
 
-    def __init__(self, output_folder: DataFolderLike, *, ruler: str = "shipped", batch_mb: float = 4.0) -> None:
+    def __init__(
+        self, output_folder: DataFolderLike, *, text: str = "text", ruler: str = "shipped", batch_mb: float = 4.0
+    ) -> None:
         super().__init__()
         check_batch(batch_mb)
         diversity.load_ruler(ruler)
+        self.text = text
         self.output_folder, self.ruler, self.batch_mb = get_datafolder(output_folder), ruler, batch_mb
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
@@ -35,6 +38,13 @@ class MeasureDiversity(PipelineStep):
         ruler = diversity.load_ruler(self.ruler)
         state = diversity.empty(ruler)
         for documents in in_batches(data, self.batch_mb):
+            if isinstance(documents, pa.RecordBatch):
+                with self.track_time("batch"):
+                    named = "id" if "id" in documents.schema.names else None
+                    add_batch(state, documents, ruler, text=self.text, id=named)
+                self.stat_update("total", value=documents.num_rows, unit="batch")
+                yield documents
+                continue
             with self.track_time("batch"):
                 ids = pa.array([None if d.id is None else str(d.id) for d in documents], pa.string())
                 batch = pa.RecordBatch.from_arrays([texts(documents), ids], ["text", "id"])
