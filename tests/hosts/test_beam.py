@@ -9,6 +9,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.display import DisplayData
+from datatrove.pipeline.filters import RegexFilter
 
 from curation import beam as curation_beam
 from curation import deduplicate, detect_synthetic, measure, synthetic
@@ -211,6 +212,7 @@ def test_what_cannot_work_is_told_at_construction(build, error):
 
 TRANSFORMS = [
     curation_beam.Annotate(),
+    curation_beam.AsBeam(step=RegexFilter("lorem")),
     curation_beam.Curate(inputs=[{"path": "x"}], output="y"),
     curation_beam.Deduplicate(),
     curation_beam.DetectSynthetic(),
