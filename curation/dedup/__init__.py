@@ -10,7 +10,7 @@ from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.lines import count_units, cut_spans, emit_units, find_units, is_repeated
 from curation.dedup.memory import deduplicate, fixed_binary
-from curation.dedup.shuffle import Keys, digest_keys, emit, group, job_rows, signal_keys
+from curation.dedup.shuffle import Keys, digest_keys, distinct, emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures, similarity
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "cut_spans",
     "deduplicate",
     "digest_keys",
+    "distinct",
     "emit",
     "emit_units",
     "find_units",

@@ -53,8 +53,11 @@ def read_documents(table: pa.Table, order: np.ndarray, rank: np.ndarray, setting
         if not wanted:
             return np.full(n, -1, np.int32)
         words, present = column_words(table, name)[order], _present(table, name)[order]
-        _, numbers = np.unique(words.view([("a", np.uint64), ("b", np.uint64)]).reshape(-1), return_inverse=True)
-        return np.where(present, numbers.reshape(-1), -1).astype(np.int32)
+        by_words = np.lexsort((words[:, 1], words[:, 0]))
+        differs = (words[by_words[1:]] != words[by_words[:-1]]).any(axis=1)
+        numbers = np.empty(n, np.int32)
+        numbers[by_words] = np.concatenate([[0], np.cumsum(differs)])
+        return np.where(present, numbers, np.int32(-1))
 
     if settings.near:
         signed = (_present(table, "signature") & _present(table, "bands"))[order]

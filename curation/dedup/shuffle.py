@@ -12,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from curation.dedup.hashes import content_hashes
-from curation.kernels.hashing import mix64_array
+from curation.kernels.shuffle import count_keys, mark_keys, marked, place_keys
 
 ROW_BITS = 40
 PAIR_BYTES = 16
@@ -83,22 +83,19 @@ def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) ->
     """
     if partitions < 1:
         raise ValueError(f"partitions must be at least 1, not {partitions}")
-    found: list[np.ndarray] = []
+    found = []
+    counts = np.zeros(partitions, np.int64)
     for kind, (values, valid) in keys_by_kind.items():
         columns = values[:, None] if values.ndim == 1 else values
-        for j in range(columns.shape[1]):
-            salt = np.uint64(xxhash.xxh3_64_intdigest(f"{kind}/{j}".encode()))
-            pairs = np.empty((int(valid.sum()), 2), np.uint64)
-            pairs[:, 0] = mix64_array(columns[valid, j] ^ salt)
-            pairs[:, 1] = rows[valid].view(np.uint64)
-            found.append(pairs)
-    pairs = np.concatenate(found) if found else np.empty((0, 2), np.uint64)
-    place = (pairs[:, 0] >> np.uint64(32)) * np.uint64(partitions) >> np.uint64(32)
-    # numbers of 16 bits are sorted by counting
-    place = place.astype(np.uint16 if partitions <= 2**16 else np.int64)
-    order = np.argsort(place, kind="stable")
-    ends = np.cumsum(np.bincount(place, minlength=partitions))
-    parts = np.split(pairs[order], ends[:-1])
+        names = [f"{kind}/{j}".encode() for j in range(columns.shape[1])]
+        salts = np.array([xxhash.xxh3_64_intdigest(name) for name in names], np.uint64)
+        count_keys(columns, valid, salts, partitions, counts)
+        found.append((columns, valid, salts))
+    ends = np.cumsum(counts)
+    pairs, places = np.empty((int(counts.sum()), 2), np.uint64), ends - counts
+    for columns, valid, salts in found:
+        place_keys(columns, valid, salts, rows.view(np.uint64), partitions, places, pairs)
+    parts = np.split(pairs, ends[:-1])
     return {p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8) for p, part in enumerate(parts) if len(part)}
 
 
@@ -108,8 +105,8 @@ def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:
     With `below`, one of the rows that share the key must be below it: rows of earlier runs stand above, and what
     only they share is of no interest.
 
-    Memory: about 50 bytes per pair of the partition. A chunk that arrives twice changes nothing.
-    Raises ValueError for a chunk that is cut short.
+    Memory: about 2 bytes per pair of the partition beside the chunks, and 60 per pair whose key occurs again (or seems
+    to, one in eight). A chunk that arrives twice changes nothing. Raises ValueError for a chunk that is cut short.
     """
     parts = []
     for chunk in chunks:
@@ -117,17 +114,38 @@ def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:
             raise ValueError(
                 f"a chunk of {len(chunk)} bytes is no whole number of {PAIR_BYTES}-byte pairs: write it again"
             )
-        parts.append(np.frombuffer(chunk, "<u8").reshape(-1, 2))
-    if not parts:
+        parts.append(np.frombuffer(chunk, "<u8").reshape(-1, 2).astype(np.uint64, copy=False))
+    pairs = _repeated(parts)
+    if not len(pairs):
         return np.empty(0, np.int64)
-    pairs = np.concatenate(parts)
     order = np.argsort(np.ascontiguousarray(pairs[:, 0]))
     keys, rows = pairs[order, 0], pairs[order, 1]
     meets = (keys[1:] == keys[:-1]) & (rows[1:] != rows[:-1])
     shared = np.zeros(len(rows), bool)
     shared[1:] |= meets
     shared[:-1] |= meets
-    if below is not None and len(keys):
+    if below is not None:
         run = np.cumsum(np.concatenate([[True], keys[1:] != keys[:-1]])) - 1
         shared &= (np.bincount(run, rows < np.uint64(below)) > 0)[run]
-    return np.unique(rows[shared]).astype(np.int64)
+    return distinct(rows[shared].astype(np.int64))
+
+
+def distinct(*rows: np.ndarray) -> np.ndarray:
+    """The values of some arrays of integers, sorted, each once. By sorting: `np.unique` hashes, which takes longer."""
+    found = np.sort(np.concatenate(rows))
+    return found[np.concatenate([[True], found[1:] != found[:-1]])] if len(found) else found
+
+
+def _repeated(parts: list[np.ndarray]) -> np.ndarray:
+    """The pairs uint64[n, 2] of all parts without most of those whose key occurs once: the rest has to be sorted."""
+    total = sum(len(part) for part in parts)
+    words = 1 << max(6, int(8 * max(total, 1) - 1).bit_length() - 6)
+    seen, again = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+    for part in parts:
+        mark_keys(part[:, 0], seen, again)
+    kept = [np.empty((0, 2), np.uint64)]
+    for part in parts:
+        out = np.empty(len(part), np.bool_)
+        marked(part[:, 0], again, out)
+        kept.append(part[out])
+    return np.concatenate(kept)

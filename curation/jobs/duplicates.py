@@ -92,11 +92,11 @@ def _group(job: Job, partition: int, chunks: Iterable[np.ndarray]) -> np.ndarray
 
 
 def _join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.union1d(a, b)
+    return dedup.distinct(a, b)
 
 
 def _candidates(job: Job, merged: np.ndarray | None, context: Context) -> np.ndarray:
-    return np.zeros(0, np.int64) if merged is None else np.unique(merged)
+    return np.zeros(0, np.int64) if merged is None else merged
 
 
 # clusters

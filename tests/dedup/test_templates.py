@@ -12,14 +12,15 @@ LICENCE = (
 
 
 def _own_words(number: int, count: int) -> str:
-    return " ".join(f"w{(number * 7919 + k * 104_729) % 1_000_003}" for k in range(count))
+    return " ".join(f"w{number * count + k}" for k in range(count))
 
 
-def _removed(texts: list[str], **settings) -> list[int]:
-    batches = [
-        pa.RecordBatch.from_pydict({"text": texts[i : i + 1000]}) for i in range(0, len(texts), 1000)
-    ]
-    reasons = [r for batch in deduplicate(batches, **settings) for r in batch.column("filter_reason").to_pylist()]
+def _removed(texts: list[str]) -> list[int]:
+    ids = [f"{n:05d}" for n in range(len(texts))]
+    parts = [slice(start, start + 1000) for start in range(0, len(texts), 1000)]
+    batches = [pa.RecordBatch.from_pydict({"id": ids[part], "text": texts[part]}) for part in parts]
+    done = deduplicate(batches, id="id")
+    reasons = [reason for batch in done for reason in batch.column("filter_reason").to_pylist()]
     return [n for n, reason in enumerate(reasons) if reason is not None]
 
 
