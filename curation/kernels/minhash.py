@@ -130,11 +130,11 @@ def sequence_kernel(hashes, kinds, offsets, seed_a, seed_b, out, has_words):
         a, b = seed_a, seed_b
         words = np.uint64(0)
         for t in range(offsets[d], offsets[d + 1]):
-            if kinds[t] & WORD:
-                a = (a ^ hashes[t]) * k1
-                a = (a << turn) | (a >> back)
-                b = (b ^ hashes[t]) * k2
-                b = (b << back) | (b >> turn)
-                words += np.uint64(1)
+            # whether a word comes next cannot be predicted, so there is no branch on it
+            word = (kinds[np.uint64(t)] & WORD) != 0
+            next_a, next_b = (a ^ hashes[np.uint64(t)]) * k1, (b ^ hashes[np.uint64(t)]) * k2
+            a = (next_a << turn) | (next_a >> back) if word else a
+            b = (next_b << back) | (next_b >> turn) if word else b
+            words += np.uint64(word)
         out[d, 0], out[d, 1] = mix64(a ^ words), mix64(b + words)
         has_words[d] = words > np.uint64(0)

@@ -38,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
     mixing.add_argument("--documents", type=_counts, default=[10_000, 100_000, 1_000_000], metavar="A,B,…")
     mixing.add_argument("--scratch", metavar="DIR", help="where signals are written for the time being: 0.4 GB by 10^6")
     mixing.add_argument("--repeats", type=int, default=3, help="runs at every size; the cheapest counts")
+    dedup.add_argument("--parquet-megabytes", type=float, default=60.0, help="text of the runs from Parquet to Parquet")
+    dedup.add_argument(
+        "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
+    )
     for command, megabytes in ((kernels, 20.0), (dedup, 20.0)):
         command.add_argument("--megabytes", type=float, default=megabytes, help="most text taken from the input")
         command.add_argument("--repeats", type=int, default=5 if command is kernels else 3, help="medians count")
@@ -64,6 +68,13 @@ def _counts(value: str) -> list[int]:
     if not sizes or sizes[0] < 100:
         raise argparse.ArgumentTypeError(f"numbers of documents of 100 or more, not {value}")
     return sizes
+
+
+def _counts(value: str) -> list[int]:
+    counts = sorted({int(float(part)) for part in value.split(",")})
+    if len(counts) < 2 or counts[0] <= 0:
+        raise argparse.ArgumentTypeError(f"two different numbers of documents or more, not {value}")
+    return counts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +139,7 @@ def _kernels(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
 
 
 def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
-    from benchlib import corpus, peers, planted
+    from benchlib import corpus, paragraphs, parquet, peers, planted, resolve
 
     names = [] if options.peers is None else options.peers or list(peers.PEERS)
     unknown = sorted(set(names) - set(peers.PEERS))
@@ -139,7 +150,18 @@ def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     documents = planted.plant(corpus.equal_length(texts, options.characters))
     results, missing = peers.measure(documents, names, options.repeats)
     numbers = [r._asdict() | {"quality": r.quality._asdict()} for r in results]
-    return peers.markdown(results, missing, documents, options.repeats), numbers
+    more = corpus.equal_length(corpus.texts_of(paths, options.column, options.parquet_megabytes), options.characters)
+    jobs = parquet.measure(planted.plant(more).texts, folder, options.repeats, "polars" in names)
+    units = paragraphs.measure(documents.texts, options.repeats)
+    resolved = resolve.measure(options.resolve)
+    rensa = next((r.signatures for r in results if r.name == "rensa"), None)
+    parts = [
+        peers.markdown(results, missing, documents, options.repeats),
+        parquet.markdown(jobs, rensa),
+        paragraphs.markdown(units),
+        resolve.markdown(resolved),
+    ]
+    return "\n\n".join(parts), {"tools": numbers, "parquet": jobs, "paragraphs": units, "resolve": resolved}
 
 
 def _mixing(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:

@@ -1,0 +1,85 @@
+"""Parquet in, kept and excluded Parquet out, each run a fresh process: curation and Polars on the same files."""
+
+import shutil
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchlib.corpus import SCHEMA, uniform
+from benchlib.costs import SINGLE_THREAD, fit, rate, run_process
+from benchlib.tables import Cell, table
+
+SHARES = (0.25, 1.0)
+ROW_GROUP = 8192
+
+#: Polars on one thread: the first of equal texts stays, the others are written beside
+POLARS = """
+import sys, polars as pl
+frame = pl.read_parquet(sys.argv[1])
+first = pl.col("text").is_first_distinct()
+for name, rows in (("kept", frame.filter(first)), ("excluded", frame.filter(~first))):
+    rows.write_parquet(f"{sys.argv[2]}/{name}.parquet", compression="zstd", compression_level=1)
+"""
+
+
+def write(texts: Sequence[str], folder: Path) -> list[tuple[Path, float]]:
+    """(file, MB of text) of nested samples of the texts, the smaller first."""
+    found = []
+    for share in SHARES:
+        chosen = [text for text in texts if uniform(text, "size") < share]
+        path = folder / f"sample-{share:g}.parquet"
+        rows = pa.table([[f"d{n}" for n in range(len(chosen))], chosen], schema=SCHEMA)
+        pq.write_table(rows, path, compression="zstd", row_group_size=ROW_GROUP)
+        found.append((path, sum(len(text.encode()) for text in chosen) / 1e6))
+    return found
+
+
+def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> list[dict[str, Any]]:
+    """For each job its CPU seconds and peak memory at both sizes, and the marginal rate."""
+    files = write(texts, folder)
+    output = folder / "out"
+    ours = [sys.executable, "-m", "curation.cli", "dedup", "--quiet", "--set", "run.workers=1", "--output", str(output)]
+    commands: dict[str, Any] = {
+        "curation dedup": lambda path: [*ours, "--input", f"bench={path}"],
+        "curation dedup, equal words only": lambda path: [
+            *ours, "--set", "dedup.near=false", "--input", f"bench={path}",
+        ],
+    }  # fmt: skip
+    if polars:
+        commands["Polars, equal text only"] = lambda path: [sys.executable, "-c", POLARS, str(path), str(output)]
+    root = str(Path(__file__).resolve().parents[2])
+    results = []
+    for name, command in commands.items():
+        spent: list[list[float]] = [[] for _ in files]
+        peaks = [0 for _ in files]
+        for _ in range(repeats):
+            for at, (path, _) in enumerate(files):
+                shutil.rmtree(output, ignore_errors=True)
+                output.mkdir()
+                done = run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD})
+                spent[at].append(done.cpu_seconds)
+                peaks[at] = max(peaks[at], done.peak_rss)
+        shutil.rmtree(output, ignore_errors=True)
+        line = fit([megabytes for _, megabytes in files], [min(costs) for costs in spent])
+        results.append({
+            "name": name, "megabytes": [megabytes for _, megabytes in files], "cpu_seconds": spent,
+            "medians": [statistics.median(costs) for costs in spent], "marginal_rate": rate(line),
+            "start_up": line.fixed, "peak_mb": [peak / 1e6 for peak in peaks],
+        })  # fmt: skip
+    return results
+
+
+def markdown(results: Sequence[dict[str, Any]], rensa: float | None) -> str:
+    """One row for each job; with the rate of rensa's signatures, how many times as fast a job is."""
+    rows: list[list[Cell]] = []
+    for r in results:
+        times = r["marginal_rate"] / rensa if rensa and r["marginal_rate"] else None
+        rows.append([r["name"], r["marginal_rate"], times, r["start_up"], r["peak_mb"][-1]])
+    header = ["Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s", "peak MB"]
+    sizes = " and ".join(f"{megabytes:.0f}" for megabytes in results[0]["megabytes"])
+    return f"{sizes} MB, the best run of each size:\n\n{table(header, rows)}"
