@@ -129,6 +129,10 @@ class CudaLane:
             )  # fmt: skip
         return out
 
+    def copy(self, source: Any, target: Any) -> None:
+        with self._current():
+            target.data.copy_from_device_async(source.data, source.nbytes)
+
     def fetch(self, *arrays: Any) -> Callable[[], list[np.ndarray]]:
         with self._current():
             found = []

@@ -34,6 +34,9 @@ class Lane(Protocol):
     def block_products(self, left: Any, right: Any) -> Any:
         """float64[blocks, m, n]: transposed left[blocks, k, m] times right[blocks, k, n], block by block."""
 
+    def copy(self, source: Any, target: Any) -> None:
+        """Queue a copy on the device between two arrays of one type and size."""
+
     def fetch(self, *arrays: Any) -> Callable[[], list[np.ndarray]]:
         """Queue a copy to the host; what comes back waits for it and gives the arrays."""
 

@@ -57,8 +57,13 @@ def _permutations(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def tokenise(lane: Lane, data: np.ndarray, starts: np.ndarray) -> DeviceTokens:
     """Tokens of the documents data[starts[d]:starts[d + 1]]; data uint8, one byte or more, starts int64 from 0 on."""
-    size, documents = len(data), len(starts) - 1
     text, begins = lane.upload(data, starts)
+    return find_tokens(lane, text, begins)
+
+
+def find_tokens(lane: Lane, text: Any, begins: Any) -> DeviceTokens:
+    """`tokenise` of what is on the device already, by `lane.upload`."""
+    size, documents = int(text.shape[0]), int(begins.shape[0]) - 1
     table = lane.table(_unicode_table())
     segments = blocks_for(size, sources.SEGMENT)
     counts = lane.empty(segments, np.int32)
@@ -221,7 +226,7 @@ def _with_scalars(style: np.ndarray, words: np.ndarray, bins: np.ndarray, sums: 
     return diversity.Features(style, words, bins, core)
 
 
-def _slots(size: int, levels: np.ndarray) -> int:
+def slots_for(size: int, levels: np.ndarray) -> int:
     """Slots of a table for a text of so many bytes: it has a word in five, and tables should be half full at most."""
     return max(_LEAST_SLOTS, 1 << (size // 2 >> int(levels.min())).bit_length())
 
@@ -230,7 +235,7 @@ def _counted(
     lane: Lane, tokens: DeviceTokens, skip: Any, levels: np.ndarray
 ) -> Callable[[], tuple[np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]]:
     """Queue the samples; what comes back gives their levels, keys and values as in `diversity.Counts`."""
-    slots = _slots(tokens.bytes, levels)
+    slots = slots_for(tokens.bytes, levels)
     fetch = sample(lane, tokens, skip, levels, slots)
 
     def collect() -> tuple[np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:

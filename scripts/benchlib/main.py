@@ -42,18 +42,27 @@ def parser() -> argparse.ArgumentParser:
     dedup.add_argument(
         "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
     )
+    gpu = commands.add_parser("gpu", help="kernels on a GPU, against its bandwidth and one core")
+    gpu.add_argument("--megabytes", type=float, default=64.0, help="text of a batch; less is repeated up to that")
+    gpu.add_argument("--documents", type=int, default=1_000_000, help="documents of the balance pass")
+    gpu.add_argument("--features", type=int, default=330, help="features of the balance pass")
+    gpu.add_argument("--repeats", type=int, default=9, help="medians count")
     for command, megabytes in ((kernels, 20.0), (dedup, 20.0)):
         command.add_argument("--megabytes", type=float, default=megabytes, help="most text taken from the input")
         command.add_argument("--repeats", type=int, default=5 if command is kernels else 3, help="medians count")
-    for command in (job, kernels, dedup):
+    for command in (job, kernels, dedup, gpu):
         command.add_argument("--input", nargs="+", metavar="FILE", help="Parquet; the demo corpus where none is given")
         command.add_argument("--column", default="text", help="the text column of --input")
         command.add_argument("--demo-mb", type=float, default=12.0, help="size of the demo corpus")
-    for command in (job, kernels, dedup, mixing):
+    for command in (job, kernels, dedup, mixing, gpu):
         command.add_argument("--json", metavar="FILE", help="write every number there")
         command.add_argument("--markdown", metavar="FILE", help="replace a section of this document by the table")
         command.add_argument("--section", metavar="NAME", help="which; the name of the command by default")
     return top
+
+
+class NoDevice(Exception):
+    """There is no GPU to measure on; the message says why."""
 
 
 def _shares(value: str) -> list[float]:
@@ -82,12 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.command != "job":
         os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
-    act = {"job": _job, "kernels": _kernels, "dedup": _dedup, "mixing": _mixing}[options.command]
+    act = {"job": _job, "kernels": _kernels, "dedup": _dedup, "mixing": _mixing, "gpu": _gpu}[options.command]
     try:
         if options.markdown:  # an unknown section is better found before the work than after it
             replace_section(Path(options.markdown).read_text("utf-8"), options.section or options.command, "")
         with tempfile.TemporaryDirectory(prefix="bench-", dir=getattr(options, "scratch", None)) as folder:
             body, numbers = act(options, Path(folder))
+    except NoDevice as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 2
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 1
@@ -169,3 +181,22 @@ def _mixing(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
 
     found = mixing.measure(options.documents, folder, options.repeats)
     return mixing.markdown(found, options.repeats), [run._asdict() for run in found]
+
+
+def _gpu(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import corpus, gpu
+    from curation import device
+
+    try:
+        card = device.choose("cuda")
+    except device.DeviceError as error:
+        raise NoDevice(f"nothing was measured: {error}") from None
+    assert card is not None
+    paths, _ = _inputs(options, folder)
+    texts = corpus.texts_of(paths, options.column, options.megabytes)
+    size = sum(len(text.encode()) for text in texts)
+    texts *= max(1, round(options.megabytes * 1e6 / max(size, 1)))
+    lanes, shape = (card.lane(), card.lane()), (options.documents, options.features)
+    clock = gpu.cuda_clock(lanes[0], options.repeats)
+    found = gpu.measure(lanes, clock, card.name, texts, shape, min(options.repeats, 3))
+    return gpu.markdown(found), gpu.as_json(found)

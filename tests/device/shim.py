@@ -90,6 +90,9 @@ class HostLane:
     def block_products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return np.matmul(left.transpose(0, 2, 1), right)
 
+    def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+        target[:] = source
+
     def fetch(self, *arrays: np.ndarray) -> Callable[[], list[np.ndarray]]:
         return lambda: [array.copy() for array in arrays]
 

@@ -169,7 +169,7 @@ def test_tables_that_are_too_small_are_noticed_and_made_larger(lane, monkeypatch
     tokens = device_text.tokenise(lane, data, starts)
     skip, levels = lane.zeros(1, np.uint8), np.zeros(3, np.int64)
     assert device_text.sample(lane, tokens, skip, levels, 16)()[0][:, 1].all()
-    monkeypatch.setattr(device_text, "_slots", lambda size, levels: 16)
+    monkeypatch.setattr(device_text, "slots_for", lambda size, levels: 16)
     counts = device_text.submit(lane, pa.array(texts), Settings(model=None, bands=0), levels)().counts
     same_states(state_of(texts), state_of(texts, counts))
 
