@@ -90,15 +90,7 @@ def _add_verb(verb: str, text: str) -> None:
         json: Json = False,
     ) -> None:
         path, options = _split(arguments or [])
-        values: dict[str, Any] = {}
-        if inputs:
-            values["inputs"] = [_input(item) for item in inputs]
-        if output:
-            values["output"] = output
-        if reference:
-            values["reference"] = reference
-        if against:
-            values["against"] = against
+        values = _values(inputs, output, reference, against)
         if runner:
             values["run"] = {"runner": runner}
 
@@ -116,6 +108,33 @@ def _add_verb(verb: str, text: str) -> None:
 
 for _verb, _text in VERBS.items():
     _add_verb(_verb, _text)
+
+
+@app.command()
+def plan(
+    config: Annotated[str | None, typer.Argument(metavar="[CONFIG.yaml]")] = None,
+    inputs: Inputs = None,
+    output: Output = None,
+    reference: Reference = None,
+    against: Against = None,
+    sets: Sets = None,
+    verb: Annotated[str, typer.Option("--verb", help="the verb to plan")] = "run",
+    check: Annotated[bool, typer.Option("--check", help="fail when disk or memory would not do")] = False,
+    json: Json = False,
+) -> None:
+    """Say what a run would read, write and take, and with which settings; measures a small sample, writes nothing."""
+    values = _values(inputs, output, reference, against)
+
+    def act() -> int:
+        from curation import jobs
+        from curation.config import ConfigError, nearest
+        from curation.jobs import forecast
+
+        if verb not in VERBS:
+            raise ConfigError(f"--verb: there is no verb {verb!r}{nearest(verb, VERBS)}", "usage")
+        return forecast.show(jobs.configure(verb, config, values, sets or []), as_json=json, check=check)
+
+    _act(act, json)
 
 
 @reference_app.command("build")
@@ -221,6 +240,17 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     return None, arguments
+
+
+def _values(
+    inputs: list[str] | None, output: str | None, reference: str | None, against: list[str] | None
+) -> dict[str, Any]:
+    """The keys of the configuration that options stand for."""
+    given = {"output": output, "reference": reference, "against": against}
+    values: dict[str, Any] = {key: value for key, value in given.items() if value}
+    if inputs:
+        values["inputs"] = [_input(item) for item in inputs]
+    return values
 
 
 def _input(item: str) -> dict[str, str]:
