@@ -65,6 +65,17 @@ class PerBatch(beam.DoFn):
             yield result
 
 
+def check_bounded(batches: beam.PCollection, stage: str, *, windowed: bool) -> None:
+    """Raise ValueError where a stage that looks at all rows together is given a stream without an end.
+
+    windowed: the stage works on each window of a stream by itself, so only the global window is refused.
+    """
+    if batches.is_bounded or (windowed and not batches.windowing.is_default()):
+        return
+    way = "put the stream into windows first, or read" if windowed else "read"
+    raise ValueError(f"{stage} looks at all rows together and this input has no end: {way} a bounded input")
+
+
 def column_name(value: Any, argument: str, *, optional: bool = False) -> None:
     """Raise TypeError or ValueError unless the value can be a column's name (or None, where that is allowed)."""
     if value is None and optional:

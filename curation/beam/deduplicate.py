@@ -21,7 +21,7 @@ import xxhash
 from apache_beam.metrics import Metrics
 
 from curation import dedup
-from curation.beam.batches import ERRORS, NAMESPACE, Error, PerBatch, column_name, displayed, typed
+from curation.beam.batches import ERRORS, NAMESPACE, Error, PerBatch, check_bounded, column_name, displayed, typed
 from curation.beam.coder import decode, encode
 from curation.dedup.keep import POLICIES, TRUST
 from curation.dedup.memory import document_signals, with_decisions
@@ -79,6 +79,7 @@ class Deduplicate(beam.PTransform):
             raise ValueError(f"keep must be one of {', '.join(known)}, not {self.keep!r}{hint}")
 
     def expand(self, batches: beam.PCollection) -> Any:
+        check_bounded(batches, "Deduplicate", windowed=True)
         identify = _Identify(self.text, self.id, self.date, self.trust, self.bands, self.rows, self.ngram, self.seed)
         found = batches | "Identify" >> beam.ParDo(
             PerBatch(identify, "deduplicate", self.with_errors)

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from curation import diversity
-from curation.beam.batches import column_name, displayed
+from curation.beam.batches import check_bounded, column_name, displayed
 from curation.diversity import State
 from curation.diversity.measure import add_batch
 
@@ -59,7 +59,8 @@ class DiversityFn(beam.CombineFn):
 class MeasureDiversity(beam.PTransform):
     """One dict of diversity statistics for the whole PCollection, the same as `measure` gives for all its batches.
 
-    `text` names the column; `id` one whose hash draws the sample of documents behind some statistics (None: the text).
+    In a stream it gives one for each window. `text` names the column; `id` one whose hash draws the sample of documents
+    behind some statistics (None: the text).
     """
 
     text: str = "text"
@@ -73,9 +74,11 @@ class MeasureDiversity(beam.PTransform):
         diversity.load_ruler(self.ruler)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        return batches | "Statistics" >> beam.CombineGlobally(
-            DiversityFn(text=self.text, id=self.id, ruler=self.ruler)
-        ).with_output_types(dict[str, Any])
+        check_bounded(batches, "MeasureDiversity", windowed=True)
+        combined = beam.CombineGlobally(DiversityFn(text=self.text, id=self.id, ruler=self.ruler))
+        if not batches.windowing.is_default():
+            combined = combined.without_defaults()  # an empty window has no statistics
+        return batches | "Statistics" >> combined.with_output_types(dict[str, Any])
 
     def display_data(self) -> dict[str, Any]:
         return displayed(self, "text", "id", "ruler")

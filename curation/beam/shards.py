@@ -10,11 +10,11 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from curation import dedup, io
-from curation.beam.batches import ERRORS, NAMESPACE, Error, column_name, displayed, typed
+from curation.beam.batches import ERRORS, NAMESPACE, Error, check_bounded, column_name, displayed, typed
 from curation.beam.coder import decode, encode
 from curation.config import Columns, Input
 from curation.io.files import join, list_files
-from curation.layout import FORMATS
+from curation.layout import WRITTEN
 from curation.plan import Shard
 
 Inputs = str | Mapping[str, Any] | Input
@@ -119,15 +119,15 @@ class WriteShards(beam.PTransform):
 
     def __post_init__(self) -> None:
         super().__init__()
-        known = sorted(set(FORMATS.values()))
-        if self.format not in known:
-            raise ValueError(f"format must be one of {', '.join(known)}, not {self.format!r}")
+        if self.format not in WRITTEN:
+            raise ValueError(f"format must be one of {', '.join(WRITTEN)}, not {self.format!r}")
         if not self.output:
             raise ValueError("output is empty: give a folder")
         if not 1 <= self.files <= 99_999:
             raise ValueError(f"files must lie between 1 and 99999, not {self.files}")
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        check_bounded(batches, "WriteShards", windowed=False)
         if io.exists(self.output):
             old = [f.relative for f in list_files(self.output, 1) if f.relative.startswith("part-")]
             if old:

@@ -15,7 +15,7 @@ from curation import io
 from curation.config import Columns, Input
 from curation.datatrove.documents import check_batch, texts
 from curation.io.files import join
-from curation.layout import FORMATS
+from curation.layout import WRITTEN
 
 _MOST_DOCUMENTS = 8192
 
@@ -80,9 +80,8 @@ class ArrowWriter(PipelineStep):
 
     def __init__(self, output_folder: str, *, format: str = "parquet") -> None:
         super().__init__()
-        known = sorted(set(FORMATS.values()))
-        if format not in known:
-            raise ValueError(f"format must be one of {', '.join(known)}, not {format!r}")
+        if format not in WRITTEN:
+            raise ValueError(f"format must be one of {', '.join(WRITTEN)}, not {format!r}")
         self.output_folder, self.format = output_folder, format
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
