@@ -3,7 +3,9 @@
 `shard` writes one file of a format and says what must be true of it afterwards.
 """
 
+import csv
 import gzip
+import io
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -230,7 +232,8 @@ def _column(draw: random.Random, kind: pa.DataType, count: int) -> pa.Array:
     return pa.array([made() if draw.random() < 0.9 else None for _ in range(count)], kind)
 
 
-def _parquet(path: Path, draw: random.Random, count: int, start: int) -> Made:
+def _table(draw: random.Random, count: int, start: int) -> tuple[pa.Table, dict[int, str | None]]:
+    """Columns of odd types beside texts, some of them no UTF-8, and the texts that are, by `n`."""
     before: list[str] = []
     values: list[bytes | None] = []
     texts: dict[int, str | None] = {}
@@ -252,22 +255,93 @@ def _parquet(path: Path, draw: random.Random, count: int, start: int) -> Made:
         column = column.cast(kind)
     columns = {"text": column, "n": pa.array(range(start, start + count))}
     if draw.random() < 0.5:
-        columns["id"] = draw.choice(
-            [pa.array([f"i{i % 977}" for i in range(count)]), _column(draw, draw.choice(TYPES), count)]
-        )
+        plain_ids = pa.array([f"i{i % 977}" for i in range(count)])
+        columns["id"] = draw.choice([plain_ids, _column(draw, draw.choice(TYPES), count)])
     for i in range(draw.randrange(4)):
         columns[f"extra {i}"] = _column(draw, draw.choice(TYPES), count)
     names = list(columns)
     draw.shuffle(names)
+    return pa.table({name: columns[name] for name in names}), texts
+
+
+def _parquet(path: Path, draw: random.Random, count: int, start: int) -> Made:
+    table, texts = _table(draw, count, start)
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.table({name: columns[name] for name in names}), sink,
+        table,
+        sink,
         row_group_size=draw.choice([1 + count // 50, 100, 5000]),
         compression=draw.choice(["none", "snappy", "zstd", "gzip"]),
-        use_dictionary=draw.choice([True, False]), data_page_version=draw.choice(["1.0", "2.0"]),
-        write_page_checksum=True, data_page_size=draw.choice([None, 500]),
-    )  # fmt: skip
+        use_dictionary=draw.choice([True, False]),
+        data_page_version=draw.choice(["1.0", "2.0"]),
+        write_page_checksum=True,
+        data_page_size=draw.choice([None, 500]),
+    )
     return _written(path, sink.getvalue().to_pybytes(), Made(texts, count), draw)
+
+
+def _arrow(path: Path, draw: random.Random, count: int, start: int) -> Made:
+    table, texts = _table(draw, count, start)
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=draw.choice([None, "lz4", "zstd"]))
+    new = draw.choice([pa.ipc.new_file, pa.ipc.new_stream])
+    with new(sink, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=draw.choice([1 + count // 50, 5000]))
+    return _written(path, sink.getvalue().to_pybytes(), Made(texts, count), draw)
+
+
+def _separated(path: Path, draw: random.Random, count: int, start: int) -> Made:
+    """CSV or TSV as a spreadsheet writes it; a broken record has too many values or is no UTF-8."""
+    out, texts = bytearray(), {}
+    before: list[str] = []
+    mark = "\t" if ".tsv" in path.name else draw.choice(",;|")
+    buffer = io.StringIO()
+    # the writer does not quote for a carriage return alone, as RFC 4180 has it
+    writer = csv.writer(buffer, delimiter=mark, lineterminator=draw.choice(["\n", "\r\n"]), quoting=csv.QUOTE_ALL)
+    writer.writerow(["n", "text", "note"])
+    for n in range(start, start + count):
+        body = text(draw, before) or ""
+        if 0 < len(body) < 4000 and len(before) < 200:
+            before.append(body)
+        broken = draw.random()
+        row = [n, body, draw.choice([*ODD, *WORDS])]
+        writer.writerow([*row, "one too many"] if broken < 0.05 else row)
+        line = buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+        if 0.05 <= broken < 0.08:
+            line = line.replace(b"%d" % n, b"\xff%d" % n, 1)
+        if broken >= 0.08:
+            texts[n] = body
+        out += line
+    data = _pack(bytes(out), path.name, draw)
+    return _written(path, data, Made(texts, count), draw)
+
+
+def _warc(path: Path, draw: random.Random, count: int, start: int) -> Made:
+    """Pages and their text; requests between them, which are no documents."""
+    before: list[str] = []
+    out = []
+    for n in range(start, start + count):
+        body = (text(draw, before) or "").encode()
+        kind, content = "conversion", "text/plain"
+        if draw.random() < 0.5:
+            kind, content = "response", "application/http; msgtype=response"
+            page = b"<html><body><p>" + body + draw.choice([b"</p></body></html>", b"<div>" * 3000, b"", b"<!--"])
+            head = draw.choice([b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 200"])
+            body = head + b"\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + page
+        out += [_archived(kind, content, n, body)]
+        if draw.random() < 0.2:
+            out.append(_archived("request", "application/http; msgtype=request", n, b"GET / HTTP/1.1\r\n\r\n"))
+    pack = (lambda part: gzip.compress(part, 1, mtime=0)) if path.name.endswith(".gz") else bytes
+    return _written(path, b"".join(map(pack, out)), Made({}, count), draw)
+
+
+def _archived(kind: str, content: str, n: int, body: bytes) -> bytes:
+    head = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{n:032x}>\r\nWARC-Target-URI: http://a.b/{n}\r\n"
+    )
+    return f"{head}Content-Type: {content}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n"
 
 
 #: extension and what writes it: (path, draw, records, first number) -> Made
@@ -276,6 +350,11 @@ WRITERS: dict[str, Callable[[Path, random.Random, int, int], Made]] = {
     "jsonl.gz": _json_lines,
     "jsonl.zst": _json_lines,
     "parquet": _parquet,
+    "csv": _separated,
+    "tsv.gz": _separated,
+    "arrow": _arrow,
+    "warc.gz": _warc,
+    "warc": _warc,
 }
 
 
