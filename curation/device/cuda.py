@@ -13,7 +13,6 @@ from cupy_backends.cuda.libs import cublas
 from curation.device.sources import MODULE, OPTIONS, source
 
 _ALIGNED = 16
-_SHARED_LIMIT = 48 * 1024  # a kernel that takes more has to ask for it
 
 
 @cache
@@ -105,10 +104,7 @@ class CudaLane:
             np.int64(a) if isinstance(a, int) else np.float64(a) if isinstance(a, float) else a for a in arguments
         )
         with self._current():
-            function = self.device.kernel(kernel)
-            if shared > _SHARED_LIMIT:
-                function.max_dynamic_shared_size_bytes = shared
-            function((blocks,), (threads,), given, shared_mem=shared)
+            self.device.kernel(kernel)((blocks,), (threads,), given, shared_mem=shared)
 
     def running_sum(self, array: Any) -> Any:
         with self._current():
