@@ -168,7 +168,9 @@ def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np
     profile = _profile(job)
     cell = gate.cells(item.signals, scalars(item.signals, profile.standard), profile.centroids, profile.language)
     inside = context["coverage"]["cover"].covered[cell]
-    return inside, np.where(inside, base.q, 0.0)
+    solved = context.get("solve")
+    hopeless = solved is not None and solved.solution.status == "hopeless"  # its scores say nothing either
+    return inside, np.where(inside, base.plain if hopeless else base.q, 0.0)
 
 
 def balanced(job: Job, shard: Shard, context: Context, columns: Sequence[str] = ()) -> Iterator[weights.Item]:

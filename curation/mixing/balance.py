@@ -30,7 +30,8 @@ from curation.mixing.reservoir import Reservoir
 
 LARGEST = 2.0  # coefficient: no feature tilts a document by more than e^2 for each standard deviation
 OFF_TARGET = 3.0  # standard errors beyond which a feature is called unreachable
-HOPELESS = 0.5  # share of features out of reach above which base weights are kept
+FAR = 0.1  # standard deviations by which a feature is missed that no weighting brings near
+HOPELESS = 1 / 3  # share of such features above which the reference says nothing about the crawl
 ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
 SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
 FEWEST = 50  # documents below which nothing is balanced
@@ -141,9 +142,10 @@ def solve_reservoir(
 ) -> Solution:
     """A first solution from a hash sample of the documents, by damped Newton steps with an l1 penalty.
 
-    targets and errors float64[d]: the reference's means and their standard errors. When more than half of the features
-    stay more than three standard errors off, the reference has nothing to say about these documents: they keep the base
-    measure, with status `hopeless`. So do fewer than 50 documents, with status `unchanged`.
+    targets and errors float64[d]: the reference's means and their standard errors. When more than a third of the
+    features miss their tolerance and stay a tenth of a standard deviation off, the reference is of other text than the
+    crawl: documents are not balanced, with status `hopeless`, and should keep their weight. So should fewer than 50
+    documents, with status `unchanged`.
     """
     first = start(len(targets), cap, slack)
     if len(reservoir.q) < FEWEST:
@@ -154,12 +156,12 @@ def solve_reservoir(
     goal = Goal(targets, np.maximum(errors, ERROR_FLOOR))
     near = _descend(matrix[:few], reservoir.q[:few], goal, first)  # cheap steps on a prefix, itself a hash sample
     found = near if few == len(matrix) else _descend(matrix, reservoir.q, goal, near)
-    off = np.abs(_imbalance(pass_sums(matrix, reservoir.q, found, second=False), goal, cap))
-    lost = int((off > _bound(slack)).sum())
+    off = np.abs(_imbalance(pass_sums(matrix, reservoir.q, found, second=False), goal, cap)) * goal.errors
+    lost = int((off > np.maximum(FAR, 1.1 * slack * goal.errors)).sum())
     if lost <= HOPELESS * len(off):
         return found._replace(dual=None, accepted=())
     flat = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
-    reason = f"{lost} of {len(off)} features cannot be brought near the reference: base weights kept"
+    reason = f"{lost} of {len(off)} features cannot be brought near the reference: weights are kept"
     return first._replace(offset=flat.offset, status="hopeless", reason=reason)
 
 
@@ -231,7 +233,7 @@ def finish(sums: Sums, targets: np.ndarray, errors: np.ndarray, solution: Soluti
     """The solution with what the last pass measured: imbalance, unreachable features, effective documents.
 
     Status: `converged`; `unreachable` when a feature stays more than three standard errors off (`attained` holds the
-    value it reaches); `hopeless` when more than half do, and `unchanged` with too few documents, of base weights.
+    value it reaches); `hopeless` or `unchanged` without a balance, see `solve_reservoir`.
     """
     n, mass = int(sums.counts[0]), int(sums.mass[0])
     if n == 0 or mass == 0:

@@ -112,6 +112,8 @@ def mix(
         part = reservoir_update(reservoir_empty(d), batch.column("id"), matrix, base, seed=seed, size=reservoir)
         sample = reservoir_merge(sample, part, size=reservoir)
     solution = balance.solve_reservoir(sample, targets, errors, cap=cap, slack=slack)
+    if solution.status == "hopeless":  # then its scores say nothing about this crawl either
+        q = [np.where(rows, base.plain, 0.0) for rows, base in zip(inside, bases, strict=True)]
     point = balance.Point(solution)
     for number in range(1, passes):
         second = balance.wants_curvature(number)

@@ -23,11 +23,11 @@ class Setting:
     share: float  # of the crawl that earlier models wrote
     sharpness: float = 1.0  # of their decoding
     history: str = "replace"  # the last model writes, or all earlier ones alike: accumulate
-    partial: bool = False  # the reference lacks most genres
+    known: float = 1.0  # share of human text whose genres the reference knows
 
     @property
     def name(self) -> str:
-        return f"{self.share:g} {self.sharpness:g} {self.history}" + (" partial" if self.partial else "")
+        return f"{self.share:g} {self.sharpness:g} {self.history}" + (f" {self.known:g}" if self.known < 1 else "")
 
 
 @dataclass(frozen=True)

@@ -103,20 +103,20 @@ def _work(options: argparse.Namespace, seeds: Sequence[int]) -> None:
     data = xxhash.xxh3_64_hexdigest(text.pool.tokens.tobytes() + text.reference.tokens.tobytes())
     run_ = plan.stamp(data=data, sizes=sizes, generations=options.generations, slack=SLACK)
     done = plan.read(options.records, run_)
-    worlds: dict[bool, world.World] = {}
-    starts: dict[tuple[bool, int], loop.Start] = {}
+    worlds: dict[float, world.World] = {}
+    starts: dict[tuple[float, int], loop.Start] = {}
     for lineage in plan.lineages(parts, list(seeds)):
         if plan.finished(done, lineage, options.generations):
             continue
-        partial = lineage.setting.partial
-        if partial not in worlds:
-            worlds[partial] = world.build(text, partial)
-        key = (partial, lineage.seed)
+        known = lineage.setting.known
+        if known not in worlds:
+            worlds[known] = world.build(text, known)
+        key = (known, lineage.seed)
         if key not in starts:
             starts = {k: v for k, v in starts.items() if k[1] == lineage.seed}
-            starts[key] = loop.Start(worlds[partial], lineage.seed, sizes)
+            starts[key] = loop.Start(worlds[known], lineage.seed, sizes)
         clock = time.process_time()
-        records = list(loop.generations(worlds[partial], starts[key], *lineage, options.generations, sizes))
+        records = list(loop.generations(worlds[known], starts[key], *lineage, options.generations, sizes))
         with options.records.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(dict(record, run=run_)) + "\n" for record in records))
         print(

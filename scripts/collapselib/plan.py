@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 FULL = (
     Part("main", tuple(Setting(share, sharp) for share in (0.5, 0.8) for sharp in (1.0, 1.1)), ALL),
-    Part("partial", (Setting(0.5, partial=True),), ("soft", "dsir", "ours-alone", "ours")),
+    Part("partial", (Setting(0.5, known=0.4), Setting(0.5, known=0.1)), ("soft", "dsir", "ours-alone", "ours")),
     Part("accumulate", (Setting(0.5, history="accumulate"),), ("none", "oracle", "ours-alone", "ours")),
     Part("closed", (Setting(1.0), Setting(1.0, history="accumulate")), ("none",)),
 )

@@ -72,7 +72,10 @@ def ours(given: Given) -> Verdict:
     keys = [ratio.ratio_keys(ids) for ids in (world.ids, fresh.signals.column("id"))]
     tokens = [as_tokens(texts, world.vocabulary) for texts in (world.reference, fresh.texts)]
     samples = [ratio.sample(t, k, ratio.long_enough(t)) for t, k in zip(tokens, keys, strict=True)]
-    fitted = ratio.fit_ratio(*samples)
+    try:
+        fitted = ratio.fit_ratio(*samples)
+    except ValueError:  # a reference of fewer documents than a detector can be fitted to
+        return ours_alone(given)
     logit = ratio.score_ratio(tokens[1], keys[1], fitted)
     signals = fresh.signals.append_column("ratio_logit", pa.array(logit, pa.float32(), mask=np.isnan(logit)))
     notes = {"auc": auc(-np.nan_to_num(logit), ~fresh.human)}

@@ -23,7 +23,7 @@ FIRST = 2  # generation from which gaps are averaged: in the first, no model has
 
 def base(setting: str) -> str:
     """The setting whose no curation and oracle a setting is compared with: a reference has no part in either."""
-    return setting.removesuffix(" partial")
+    return " ".join(setting.split(" ")[:3])
 
 
 def series(records: Records, setting: str, rule: str, seed: int, field: str) -> list[float]:
@@ -127,12 +127,13 @@ def compared(records: Records) -> str:
         ])  # fmt: skip
     header = ["", "best other rule", "ours", "ours less it", "to pass", "passes", "aim", "reached"]
     text = table(header, rows)
-    partial = [s for s in dict.fromkeys(r["setting"] for r in records) if s.endswith(" partial")]
+    partial = [s for s in dict.fromkeys(r["setting"] for r in records) if s != base(s)]
     for setting in partial:
         for mine in ("ours", "ours-alone"):
             values = [ratio(records, setting, mine, s) for s in seeds]
             text += (
-                f"\n\nPartial reference, {TITLES[mine]}: perplexity {cell(values, 3)} times that of no curation "
+                f"\n\nReference of the largest genres up to {setting.split(' ')[3]} of the human text, {TITLES[mine]}: "
+                f"perplexity {cell(values, 3)} times that of no curation "
                 f"(to pass 1.05: {_verdict(over_seeds(values)[0] <= 1.05)}; aim 1.02: "
                 f"{_verdict(over_seeds(values)[0] <= 1.02)})."
             )
@@ -173,7 +174,7 @@ def _table(
 
 def setting_title(setting: str) -> str:
     """In words: share, decoding, and what is unlike the usual."""
-    share, sharpness, history, *partial = setting.split(" ")
+    share, sharpness, history, *known = setting.split(" ")
     words = [f"share {share}", "pure" if sharpness == "1" else "sharpened"]
     words += ["accumulate"] if history == "accumulate" else []
-    return ", ".join([*words, *(["partial reference"] if partial else [])])
+    return ", ".join([*words, *(f"reference of {k}" for k in known)])

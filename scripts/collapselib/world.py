@@ -16,8 +16,6 @@ from curation.diversity.ruler import Ruler
 from curation.diversity.ruler_tables import retable
 from curation.kernels.hashing import mix64_array
 
-KNOWN = 0.40  # most of the pool's tokens in the genres that a partial reference knows
-
 
 class World(NamedTuple):
     """The human text with everything that is measured on it once."""
@@ -35,22 +33,23 @@ class World(NamedTuple):
     missing: tuple[str, ...]  # genres that the reference lacks
 
 
-def build(corpus: Corpus, partial: bool = False) -> World:
-    """The world of a corpus, with its whole reference or with one that knows only the few largest genres.
+def build(corpus: Corpus, known: float = 1.0) -> World:
+    """The world of a corpus, with a reference that knows the largest genres: at most `known` of the pool's tokens, at
+    least one genre.
 
     One half of the reference, by hash of the id, makes the ruler, and the other the profile: text looks too typical by
     tables that were made from it.
     """
-    known, missing = corpus.reference, ()
-    if partial:
+    trusted, missing = corpus.reference, ()
+    if known < 1:
         sizes = np.bincount(corpus.pool.genre, np.diff(corpus.pool.offsets), len(corpus.genres))
         order = np.argsort(-sizes, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(sizes[order]), KNOWN * sizes.sum()))
-        known = take(known, np.flatnonzero(np.isin(known.genre, order[:enough])))
+        enough = max(1, int(np.searchsorted(np.cumsum(sizes[order]), known * sizes.sum(), side="right")))
+        trusted = take(trusted, np.flatnonzero(np.isin(trusted.genre, order[:enough])))
         missing = tuple(corpus.genres[g] for g in order[enough:])
-    ids = pa.array([f"r{row}" for row in range(len(known.genre))])
+    ids = pa.array([f"r{row}" for row in range(len(trusted.genre))])
     half = (mix64_array(np.arange(len(ids), dtype=np.uint64) + np.uint64(1)) >> np.uint64(63)).astype(bool)
-    tables, targets = take(known, np.flatnonzero(~half)), take(known, np.flatnonzero(half))
+    tables, targets = take(trusted, np.flatnonzero(~half)), take(trusted, np.flatnonzero(half))
     fifth = np.arange(len(tables.genre)) % 5 == 0
     ruler = retable(
         diversity.load_ruler(),
@@ -68,7 +67,8 @@ def build(corpus: Corpus, partial: bool = False) -> World:
     profile = reference.build(first, frame, reference.second_update(seen, frame))
     tail = statistics.tail_types(corpus.pool.tokens, len(corpus.vocabulary.hash))
     return World(
-        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, known, ids, ruler, profile, features, tail, missing,
+        corpus.vocabulary, corpus.genres, corpus.test, corpus.pool, trusted, ids, ruler, profile, features, tail,
+        missing,
     )  # fmt: skip
 
 

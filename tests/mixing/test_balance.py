@@ -136,7 +136,7 @@ def test_a_reference_that_is_out_of_reach_keeps_the_base_weights():
     solution = solve(matrix, ids, np.ones(800), targets, errors)
     assert solution.status == "hopeless"
     assert {0, 1, 2, 3} <= set(solution.unreachable)
-    assert "base weights" in solution.reason
+    assert "4 of 6 features" in solution.reason
     assert np.allclose(balance.weights(matrix, np.ones(800), solution), 1, atol=1e-4)
     json.dumps(balance.to_json(solution), allow_nan=False)
 
