@@ -101,7 +101,7 @@ def _add_verb(verb: str, text: str) -> None:
                 _no_such_option(options[0])
             config = jobs.configure(verb, path, values, sets or [])
             _known_options(options, config)
-            return jobs.run(config, options=options, quiet=quiet, as_json=json)
+            return jobs.run(config, options=options, quiet=quiet, as_json=json, table=verb == "measure")
 
         _act(act, json)
 

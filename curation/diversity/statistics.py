@@ -235,6 +235,11 @@ def novelty(state: State, corpus: State | None) -> Found:
     return share, error, len(keys), None
 
 
+def of_whole(state: State, corpus: State | None) -> dict[str, float | None]:
+    """The statistics that are taken of all documents of a state and not of blocks, by name."""
+    return {"novelty": novelty(state, corpus)[0], "thread_disagreement": _threads(state)[0]}
+
+
 def _threads(state: State) -> Found:
     if not state["totals"][TOTALS.index("threaded")]:
         return None, None, 0, "no document has a thread: name its column with columns.thread"

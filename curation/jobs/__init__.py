@@ -10,7 +10,19 @@ from threadpoolctl import threadpool_limits
 from curation import events, io, progress
 from curation.config import Config, ConfigError
 from curation.errors import Unreadable, code_of, exit_code
-from curation.jobs import annotate, duplicates, earlier_outputs, lines, ratio, resolve, select, stages, summarise, weigh
+from curation.jobs import (
+    annotate,
+    duplicates,
+    earlier_outputs,
+    lines,
+    ratio,
+    resolve,
+    select,
+    stages,
+    summarise,
+    tables,
+    weigh,
+)
 from curation.jobs.prepare import configure, prepare
 from curation.jobs.profile import build_reference
 from curation.plan import Job, Step
@@ -90,10 +102,15 @@ def _host(config: Config) -> Any:
     return runner.execute
 
 
-def run(config: Config, *, options: Sequence[str] = (), quiet: bool = False, as_json: bool = False) -> int:
-    """`curate` for the command line: prints the summary and returns the exit code."""
+def run(
+    config: Config, *, options: Sequence[str] = (), quiet: bool = False, as_json: bool = False, table: bool = False
+) -> int:
+    """`curate` for the command line: prints the summary, with a table of the shards' diversity where one is asked for,
+    and returns the exit code."""
     report = curate(config, options=options, quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
+        if table:
+            print(tables.text(report["diversity"]), end="\n\n")
         _print(config.output, report)
     found = report["documents"]
     if found["read"] and found["quarantined"] == found["read"]:

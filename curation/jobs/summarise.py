@@ -10,15 +10,12 @@ import pyarrow.parquet as pq
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import benchmarks, earlier_outputs, lines, resolve, select, stages
+from curation.jobs import benchmarks, earlier_outputs, lines, measured, resolve, select, stages, tables
 from curation.jobs import weights as weighing
 from curation.plan import Job, Shard
 from curation.report.feature_names import readable
 from curation.synthetic.calibration import BASES
 from curation.synthetic.evaluation import LENGTHS
-
-TOTAL_BLOCKS = 4  # of 350 documents each, whose mean stands for a corpus or a source
-
 
 MUCH_REMOVED = 0.5  # share of a source that leaves as duplicates, above which a run says so loudly
 
@@ -38,7 +35,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
         "duplicates": _duplicates(job, clusters, counts),
         "contamination": _contamination(job, counts),
         "synthetic": _synthetic(job, weights, counts),
-        "diversity": _diversity(job),
+        "diversity": measured.section(job),
         "variance": weights["mix"].get("variance") or {"reason": "nothing was balanced, so there is no mix to compare"},
         "mixing": _mixing(job, weights, documents, counts),
         "run": {
@@ -70,12 +67,13 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
 
 
 def write_html(output: str, report: dict[str, Any]) -> None:
-    """Write report.html from the numbers in report.json."""
+    """Write report.html from the numbers in report.json, and beside it the statistics and their drawings as files."""
     from curation.report import render
 
     plain = orjson.loads(orjson.dumps(report, option=orjson.OPT_SERIALIZE_NUMPY))
     with io.atomic(f"{output}/report/report.html") as file:
         file.write(render(plain).encode("utf-8"))
+    tables.write(output, plain)
 
 
 def _documents(job: Job, counts: list[dict[str, Any]], weights: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +97,7 @@ def _documents(job: Job, counts: list[dict[str, Any]], weights: dict[str, Any]) 
         "by_reason": dict(sorted(sum((Counter(found["by_reason"]) for found in counts), Counter()).items())),
         "by_source": dict(sorted(by_source.items())),
         "by_shard": [
-            {key: found[key] for key in shown}
+            {key: found[key] for key in (*shown, "by_reason")}
             | {"source": shard.source, "weight": _mean_weight(job, shard, weights["final"])}
             for shard, found in zip(job.shards, counts, strict=True)
         ],
@@ -224,38 +222,6 @@ def _strata(job: Job) -> list[dict[str, Any]]:
         for at, words in enumerate(LENGTHS)
         if row == len(sources) or BASES[stored["basis"][0][row][at]] == "stratum"
     ]
-
-
-def _diversity(job: Job) -> dict[str, Any]:
-    if not job.config.measure.enabled:
-        return {"reason": "statistics were not collected (measure.enabled: false)"}
-    ruler = diversity.load_ruler()
-    sides = {}
-    for side, path in (("before", stages.state_path), ("after", select.after_path)):
-        total = diversity.empty(ruler)
-        sources: dict[str, diversity.State] = {}
-        shards: dict[str, Any] = {}
-        for shard in job.shards:
-            with io.open_file(path(job, shard)) as file:
-                state = diversity.load(file.read())
-            sources[shard.source] = diversity.merge(sources.get(shard.source, diversity.empty(ruler)), state)
-            shards[f"{shard.source}/{shard.relative}"] = diversity.at_block_size(state, ruler).mean
-        for state in sources.values():
-            total = diversity.merge(total, state)
-        sides[side] = {
-            "whole": diversity.values(diversity.result(total, ruler)),
-            "total": diversity.at_block_size(total, ruler, TOTAL_BLOCKS).mean,
-            "shards": shards,
-            "sources": {n: diversity.at_block_size(s, ruler, TOTAL_BLOCKS).mean for n, s in sorted(sources.items())},
-        }
-    statistics: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in diversity.readings().items()}
-    reference: dict[str, float | None] = {}
-    if job.config.reference:
-        blocks = stages.load_profile(job.config.reference).blocks
-        reference = blocks["mean"]
-        for name, entry in statistics.items():
-            entry["scale"] = blocks["spread"].get(name)
-    return {**sides, "reference": reference, "statistics": statistics}
 
 
 def _mixing(

@@ -80,6 +80,22 @@ def _inline(svg: str, name: str) -> str:
     return re.sub(r"\n\s*", "\n", svg).strip()
 
 
+def standalone(svg: str) -> str:
+    """A drawing as a file of its own: white paper, and the colours of the light page in place of its variables."""
+    from importlib.resources import files
+
+    css = files("curation.report").joinpath("page.css").read_text("utf-8")
+    colours = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]+)", css[: css.index("@media")]))
+    box = re.search(r'viewBox="([^"]+)"', svg)
+    place = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    svg = re.sub(r'<svg ([^>]*?) aria-hidden="true" focusable="false">', rf"<svg \1 {place}>", svg, count=1)
+    paper = ' width="100%" height="100%" fill="#fff"/>'
+    left, top, *_ = (box[1] if box else "0 0").split()
+    style = "<style>text{font-family:sans-serif}</style>"
+    svg = re.sub(r"(<svg[^>]*>)", rf'\1{style}<rect x="{left}" y="{top}"{paper}', svg, count=1)
+    return re.sub(r"var\(--([a-z-]+)\)", lambda m: colours.get(m[1], "#000"), svg) + "\n"
+
+
 def rows(axes: Any, labels: Iterable[str], size: float = 9.0) -> None:
     """One labelled row per name, the first on top."""
     names = list(labels)

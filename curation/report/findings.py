@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from curation.report.look import Look, to_look_at
+from curation.report.unusual import typical
 from curation.report.words import (
     clean,
     count,
@@ -21,6 +22,7 @@ from curation.report.words import (
 )
 
 TINY_ESS = 0.10  # below this share the weighted mix rests on a few documents
+SAID = 6  # shards that a finding describes
 SMALL_ESS = 0.30
 FEW_ANCHORS = 300  # fewer known human documents than this leave the error rate on human text uncertain
 HIGH_PREVALENCE = 0.10
@@ -221,11 +223,27 @@ def before_selection(report: Mapping[str, Any]) -> str:
 
 
 def _diversity(report: Mapping[str, Any]) -> list[Finding]:
+    diversity = section(report, "diversity")
+    found = []
+    if off := typical(diversity):
+        general = "general" in clean(diversity.get("reference_name"), 200)
+        found.append(
+            Finding(
+                "note" if general else "warn",
+                "The crawl as a whole is unlike the reference",
+                f"The median shard is on the bad side in {plural(len(off), 'statistic')}: "
+                + "; ".join(why.words for why in off[:3])
+                + "."
+                + (" The reference is the package's general one: another genre differs from it too." if general else ""),
+                "Build a reference from human text of your own domain with curation reference build."
+                if general
+                else "",
+            )
+        )
     looks = to_look_at(report)
     if not looks:
-        return []
+        return found
     action = f"Read a few documents of the marked shards before you train on them: {clean(looks[0].command)}"
-    found = []
     if synthetic := [look for look in looks if look.synthetic is not None]:
         title = f"{plural(len(synthetic), 'shard')} with more synthetic text than the crawl as a whole"
         found.append(Finding("warn", title, f"Most: {_worst(synthetic, 1)}", action))
@@ -233,8 +251,25 @@ def _diversity(report: Mapping[str, Any]) -> list[Finding]:
     if marked:
         against = "reference" if section(report, "diversity", "reference") else "rest"
         title = f"{plural(len(marked), 'shard')} unlike the {against}"
-        found.append(Finding("warn", title, f"Furthest off: {_worst(marked, 3)}", action))
+        found.append(Finding("warn", title, _said(marked) or f"Furthest off: {_worst(marked, 3)}", action))
     return found
+
+
+def _said(looks: list[Look]) -> str:
+    """`a.parquet repeats itself ...; b.parquet is not English ...`, or nothing where nothing can be said in words."""
+    said = [f"{clean(look.shard, 60)} {clean(look.says[0])}" for look in looks if look.says]
+    if not said:
+        return ""
+    more = f"; and {count(len(looks) - min(len(said), SAID))} more" if len(looks) > min(len(said), SAID) else ""
+    return "; ".join(said[:SAID]) + more + "." + _in_the_mix(looks)
+
+
+def _in_the_mix(looks: list[Look]) -> str:
+    full = [look for look in looks if look.full_weight]
+    if not full:
+        return ""
+    who = f"{count(len(full))} of these shards" if len(full) < len(looks) else "these shards"
+    return f" The documents of {who} are in the mix at full weight."
 
 
 def _worst(looks: list[Look], reasons: int) -> str:
@@ -242,11 +277,7 @@ def _worst(looks: list[Look], reasons: int) -> str:
     first = looks[0]
     shown = first.reasons[:1] if reasons == 1 else first.reasons[first.synthetic is not None :][:reasons]
     text = f"{clean(first.shard, 80)} ({clean('; '.join(shown))})."
-    full = [look for look in looks if look.full_weight]
-    if full:
-        who = f"{count(len(full))} of these shards" if len(full) < len(looks) else "these shards"
-        text += f" The documents of {who} are in the mix at full weight."
-    return text
+    return text + _in_the_mix(looks)
 
 
 def _mixing(report: Mapping[str, Any]) -> list[Finding]:

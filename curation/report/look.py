@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from curation.report.diagnosis import diagnosis
 from curation.report.unusual import unusual
 from curation.report.words import listing, number, section, share
 
@@ -17,6 +18,7 @@ class Look(NamedTuple):
     reasons: tuple[str, ...]  # in words, the gravest first
     weight: float | None  # mean weight of its kept documents (1 is the mean); None where nothing is kept or known
     command: str
+    says: tuple[str, ...] = ()  # what is wrong with it, in sentences without their subject
 
     @property
     def full_weight(self) -> bool:
@@ -49,7 +51,10 @@ def to_look_at(report: Mapping[str, Any]) -> list[Look]:
         if reasons:
             furthest = abs(deviations[0].deviation) if deviations else None
             found.append(
-                Look(name, low if high else None, furthest, tuple(reasons), weights.get(name), _command(report, name))
+                Look(
+                    name, low if high else None, furthest, tuple(reasons), weights.get(name), _command(report, name),
+                    tuple(diagnosis(report, by_name[name])) if name in by_name else (),
+                )  # fmt: skip
             )
     return sorted(found, key=lambda look: (-(look.synthetic or 0.0), -(look.furthest or 0.0), look.shard))
 

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from curation.report import plots, plots_mix
+from curation.report import drawing, plots, plots_mix, plots_text
 from curation.report import words as w
 from curation.report.brief import headline, prevalence_words
 from curation.report.findings import before_selection, findings, selected
@@ -16,6 +16,7 @@ from curation.report.look import to_look_at
 from curation.report.unusual import unusual
 
 EXAMPLES = 12
+STANDALONE = ("statistics", "shards", "space", "ranks", "variance")  # drawings that are files too
 STRATA = 24  # thresholds in the table
 WORDS = 80  # of an example's text
 
@@ -66,6 +67,12 @@ def render(report: Mapping[str, Any]) -> str:
     return environment.get_template("page").render(css=css, plots=drawn, **_view(report)) + "\n"
 
 
+def standalone_drawings(report: Mapping[str, Any]) -> dict[str, str]:
+    """The drawings of diversity and variance as SVG files of their own, by name, in the colours of the light page."""
+    drawn = _drawings(_finite(report))
+    return {name: drawing.standalone(svg) for name in STANDALONE if (svg := drawn[name])}
+
+
 def _finite(found: Any) -> Any:
     """A copy without NaN and infinities, which would otherwise pass for numbers."""
     if isinstance(found, Mapping):
@@ -102,6 +109,8 @@ def _drawings(report: Mapping[str, Any]) -> dict[str, str | None]:
         "by_shard": plots.prevalence("by-shard", w.section(synthetic, "by_shard"), everything),
         "statistics": plots_mix.statistics(diversity),
         "shards": plots_mix.shards(diversity, unusual(diversity)),
+        "ranks": plots_text.ranks(diversity),
+        "space": plots_text.space(diversity, unusual(diversity)),
         "variance": plots_mix.variance(w.section(report, "variance")),
         "weights": plots_mix.weights(mixing),
         "features": plots_mix.features(mixing),
@@ -148,6 +157,10 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "selected": selected(report),
         "before_selection": before_selection(report),
         "has_reference": bool(w.numbers(diversity.get("reference"))),
+        "reference_name": w.clean(diversity.get("reference_name"), 120),
+        "split": w.section(diversity, "before", "split"),
+        "unmeasured": list(w.section(diversity, "before", "shard_reasons").items()),
+        "driving": _driving(w.section(diversity, "driving"), [look.shard for look in to_look_at(report)]),
         "ranked": ranked,
         "marked": to_look_at(report),
         "weighed": not _gone(report, "mixing"),
@@ -254,6 +267,7 @@ def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
             "reference": reference.get(name),
         }
         for name, entry in w.section(diversity, "statistics").items()
+        if any(w.number(side.get(name)) is not None for side in (before, after, reference))
     ]
 
 
@@ -267,6 +281,21 @@ def _variances(section: Mapping[str, Any]) -> list[dict[str, Any]]:
             found = {k: w.section(table, k).get(measure) for k in ("before", "after", "floor")}
             rows.append({"title": title, "features": features, **found})
     return rows
+
+
+def _driving(found: Mapping[str, Any], order: list[str]) -> list[tuple[str, list[tuple[str, list[dict[str, Any]]]]]]:
+    """By shard to look at, what it has more of than the rest, under a title each."""
+    titles = (
+        ("templates", "Sentence frames, with a wording"),
+        ("runs", "Runs of four words"),
+        ("openers", "Beginnings of sentences"),
+        ("words", "Words"),
+    )
+    return [
+        (name, [(title, _rows(w.section(found[name]).get(key))) for key, title in titles])
+        for name in order
+        if name in found
+    ]
 
 
 def _quantiles(found: Mapping[str, Any]) -> list[tuple[str, Any]]:

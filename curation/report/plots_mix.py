@@ -5,7 +5,7 @@ from typing import Any
 
 from curation.report import drawing as d
 from curation.report.plots import SHARDS, bins
-from curation.report.unusual import Unusual, bad, baselines
+from curation.report.unusual import Unusual, baselines, deviates
 from curation.report.words import clean, count, labels, listing, number, numbers, section, short, value
 
 PANELS = 6  # statistics drawn by shard
@@ -94,7 +94,7 @@ def shards(diversity: Mapping[str, Any], ranked: Sequence[Unusual]) -> str | Non
             ends = [numbers(before.get(shard)).get(name) for shard in shown]
             moved = [numbers(after.get(shard)).get(name) for shard in shown]
             far = [
-                at is not None and bad((at - base[name].value) / base[name].scale, entry.get("worse"))
+                at is not None and deviates(at, base[name], entry.get("worse"))
                 for at in ends
             ]
             both = [(r, x, y) for r, (x, y) in enumerate(zip(ends, moved, strict=True)) if None not in (x, y)]

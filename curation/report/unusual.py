@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from curation.report.words import clean, number, numbers, section, value
 
 FLAG = 4.0  # deviations in the bad direction from which a shard is marked
+MANY = 10  # statistics of which one strays by chance
+ALONE = 10.0  # deviations from which one statistic marks a shard by itself
 CLIP = 12.0
 LEAST_SHARDS = 4  # below this the shards have no spread of their own
 
@@ -38,6 +40,13 @@ class Baseline(NamedTuple):
     value: float
     scale: float
     name: str  # "the reference" or "the median shard"
+    median: float | None = None  # of the shards, where there are enough of them
+
+
+def deviates(at: float, base: Baseline, worse: Any) -> bool:
+    """Whether a shard's value counts against it."""
+    among = base.median is None or bad((at - base.median) / base.scale, worse)
+    return bad((at - base.value) / base.scale, worse) and among
 
 
 def baselines(diversity: Mapping[str, Any]) -> dict[str, Baseline]:
@@ -56,14 +65,18 @@ def baselines(diversity: Mapping[str, Any]) -> dict[str, Baseline]:
             scale = 1.4826 * statistics.median(abs(v - middle) for v in values)
         scale = max(scale or 0.0, 0.02 * abs(at))  # no statistic is known better than two in a hundred
         if scale > 0 and (name in reference or len(values) >= LEAST_SHARDS):
-            found[name] = Baseline(at, scale, "the reference" if name in reference else "the median shard")
+            name_of = "the reference" if name in reference else "the median shard"
+            found[name] = Baseline(at, scale, name_of, middle if len(values) >= LEAST_SHARDS else None)
     return found
 
 
 def bad(deviation: float, worse: Any) -> bool:
-    """Whether a deviation counts against a shard: far enough, and in the direction `worse` says."""
-    signed = {"up": deviation, "down": -deviation}.get(str(worse), abs(deviation))
-    return signed >= FLAG
+    """Whether a deviation counts against a shard: far enough, and in the direction `worse` says.
+
+    Twice as far where either direction counts: those statistics depend on genre most.
+    """
+    signed = {"up": deviation, "down": -deviation}.get(str(worse))
+    return abs(deviation) >= 2 * FLAG if signed is None else signed >= FLAG
 
 
 def describe(title: str, found: float, base: Baseline) -> str:
@@ -71,6 +84,19 @@ def describe(title: str, found: float, base: Baseline) -> str:
     if base.value > 0 and found > 0 and not 2 / 3 < found / base.value < 1.5:
         return f"{title}: {value(float(f'{found / base.value:.2g}'))}x {base.name}"
     return f"{title}: {value(found)}, {base.name} has {value(base.value)}"
+
+
+def typical(diversity: Mapping[str, Any]) -> list[Why]:
+    """Where the median shard itself is far from the reference on the bad side, the furthest first."""
+    entries, found = section(diversity, "statistics"), []
+    for name, base in baselines(diversity).items():
+        if base.median is None or base.name != "the reference":
+            continue
+        deviation = (base.median - base.value) / base.scale
+        if bad(deviation, section(entries.get(name)).get("worse")):
+            words = describe(clean(section(entries.get(name)).get("title") or name, 60), base.median, base)
+            found.append(Why(name, deviation, words))
+    return sorted(found, key=lambda why: (-abs(why.deviation), why.statistic))
 
 
 def unusual(diversity: Mapping[str, Any]) -> list[Unusual]:
@@ -86,10 +112,12 @@ def unusual(diversity: Mapping[str, Any]) -> list[Unusual]:
             deviation = (at - base[name].value) / base[name].scale
             squares.append(min(abs(deviation), CLIP) ** 2)
             entry = section(entries.get(name))
-            if bad(deviation, entry.get("worse")):
+            if deviates(at, base[name], entry.get("worse")):
                 words = describe(clean(entry.get("title") or name, 60), at, base[name])
                 reasons.append(Why(name, deviation, words))
         reasons.sort(key=lambda why: (-abs(why.deviation), why.statistic))
+        if len(squares) >= MANY and len(reasons) == 1 and abs(reasons[0].deviation) < ALONE:
+            reasons = []
         distance = math.sqrt(sum(squares) / len(squares)) if squares else 0.0
         found.append(Unusual(str(shard), distance, tuple(reasons)))
     return sorted(found, key=lambda u: (-u.distance, u.shard))

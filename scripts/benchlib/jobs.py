@@ -54,7 +54,7 @@ def measure(job: str, sample: Sample, output: Path, *, runner: str, workers: int
     command += ["--set", f"run.workers={workers}"]
     if job == JOBS[0]:
         output.mkdir(parents=True)
-        command += ["--output", str(profile)]
+        command += ["--output", str(profile), "--overwrite"]
     else:
         command += ["--output", str(output), "--runner", runner]
     if job == JOBS[2]:
