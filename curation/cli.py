@@ -137,6 +137,31 @@ def plan(
     _act(act, json)
 
 
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="OUT", help="the output folder of a finished run")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="a new folder")],
+    target_mb: Annotated[float, typer.Option("--target-mb", min=0.001, help="size of a shard on disk, about")] = 256,
+    format: Annotated[str, typer.Option("--format", help="parquet, jsonl.zst or huggingface")] = "parquet",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the shuffle")] = 1,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write what a run kept as a data set: copies expanded, shuffled, cut to size, with a card."""
+
+    def act() -> int:
+        from curation import export as work
+
+        found = work.export(run, output, target_mb=target_mb, format=format, seed=seed, quiet=quiet or json)
+        if json:
+            from curation.events import event, to_stream
+
+            to_stream()(event("exported", output=output, rows=found["rows"], files=len(found["files"])))
+        return 0
+
+    _act(act, json)
+
+
 @reference_app.command("build")
 def reference_build(
     config: Annotated[str | None, typer.Argument(metavar="[CONFIG.yaml]")] = None,
