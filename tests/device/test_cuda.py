@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shim
-from test_balance import compare as compare_sums
-from test_balance import problem
-from test_text import compare
+from test_sums import compare as compare_sums
+from test_sums import problem
+from test_token_pass import compare
 
 from curation import device
 from curation.annotate import Settings
