@@ -54,7 +54,7 @@ class Dedup(Section):
         "remove", description="remove duplicates, or keep all and share the weight of a cluster among them"
     )
     max_bucket: int = Field(1000, ge=2, description="larger buckets are split before they are compared")
-    memory_mb: int = Field(1024, ge=16, description="memory for one partition of a shuffle of hashes")
+    memory_mb: int = Field(64, ge=16, description="memory for the hashes of a shuffle; more go to temporary files")
     seed: int = Field(1, description="seed of the permutations")
     lines: Lines = Field(default_factory=Lines)
 
