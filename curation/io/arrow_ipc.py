@@ -101,14 +101,20 @@ def _damage(batch: pa.RecordBatch) -> str | None:
     """What is wrong with the buffers of a batch, besides strings that are no UTF-8."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
-            plain = column
-            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                kind = pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()
-                plain = pa.Array.from_buffers(kind, len(column), column.buffers(), column.null_count, column.offset)
-            plain.validate(full=True)
+            _as_bytes(column).validate(full=True)
         except pa.ArrowInvalid as error:
             # a view or a dictionary that is sound but for UTF-8 is looked at record by record
             nested = pa.types.is_nested(column.type)
             if nested or not is_text(column.type) or "UTF8" not in str(error) or is_valid_array(column):
                 return f"column {name!r}: {error}"
     return None
+
+
+def _as_bytes(array: Any) -> Any:
+    """Strings as bytes, which need not be UTF-8; also those of a dictionary, some of which no record may use."""
+    if pa.types.is_dictionary(array.type):
+        return pa.DictionaryArray.from_arrays(array.indices, _as_bytes(array.dictionary))
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        kind = pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary()
+        return pa.Array.from_buffers(kind, len(array), array.buffers(), array.null_count, array.offset)
+    return array

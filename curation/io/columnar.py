@@ -44,7 +44,7 @@ def _valid(batch: pa.RecordBatch, row: int, request: Request) -> tuple[pa.Record
     sizes = batches.text_bytes(batch.column(request.text))
     too_long = sizes > longest
     if not too_long.any() and _is_valid(batch):
-        return batch, rows
+        return _without_unused(batch), rows
     bad = [i for i in range(batch.num_rows) if too_long[i] or not _is_valid(batch.slice(i, 1))]
     for i in bad:
         one = batch.slice(i, 1)
@@ -66,6 +66,14 @@ def _valid(batch: pa.RecordBatch, row: int, request: Request) -> tuple[pa.Record
     runs = [batch.slice(a + 1, b - a - 1) for a, b in zip(ends[:-1], ends[1:], strict=True) if b > a + 1]
     columns = [batches.combine([run.column(i) for run in runs]) for i in range(batch.num_columns)]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema), rows[good]
+
+
+def _without_unused(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dictionaries anew where one holds an entry that is not UTF-8 and that no record uses."""
+    for i, column in enumerate(batch.columns):
+        if pa.types.is_dictionary(column.type) and not is_valid_array(column.dictionary):
+            batch = batch.set_column(i, batch.schema.field(i), batches.combine([column]))
+    return batch
 
 
 def _is_valid(batch: pa.RecordBatch) -> bool:

@@ -19,8 +19,11 @@ import pyarrow.parquet as pq
 from trials import records
 
 SHARDS, RECORDS = 18, 1000  # of a round
+READING = {"detect": {"enabled": False}, "measure": {"enabled": False}, "mix": {"mode": "none"}}
 SETTINGS: tuple[dict[str, Any], ...] = (
     {},
+    {**READING, "signals": {"features": False}},
+    {**READING, "signals": {"features": False}, "run": {"batch_mb": 0.1}},
     {"columns": {"url": "text", "group": "text"}, "dedup": {"url": True}},
     {"dedup": {"lines": {"enabled": True, "action": "annotate"}}, "select": {"rate": 0.5}},
     {"run": {"batch_mb": 0.01}, "mix": {"mode": "soft"}},

@@ -142,9 +142,10 @@ def hashes(output: Path) -> dict[str, str]:
 
 
 def _differences(whole: dict[str, str], output: Path, subset: bool) -> list[str]:
-    """Names of files that are not those of the undisturbed run; `subset`: files may be missing."""
+    """Names of files that are not those of the undisturbed run; `subset`: files may be missing, and there may be
+    working files, which a finished run has deleted."""
     found = hashes(output)
-    wrong = [name for name, value in found.items() if whole.get(name) != value]
+    wrong = [name for name, value in found.items() if whole.get(name) != value and not (subset and name not in whole)]
     left = [str(f.relative_to(output)) for f in output.rglob(".tmp-*")]
     return wrong if subset else [*wrong, *(name for name in whole if name not in found), *left]
 

@@ -410,3 +410,17 @@ def test_formats_of_shards_have_a_reader() -> None:
         made = Shard(0, "/nowhere", "s", name, members=(name,)) if family(name) == "txt" else Shard(0, url, "s", name)
         assert not list(read_shard(made, text="text", batch_bytes=9, on_bad=bad.append))
         assert codes(bad) == [(0, "unreadable_file")]
+
+
+def test_a_dictionary_entry_that_no_record_of_a_batch_uses_does_not_condemn_it(tmp_path: Path) -> None:
+    entries = pa.array([*(f"entry {i}".encode() for i in range(30)), b"\xff"], pa.binary())
+    dictionary = pa.Array.from_buffers(pa.string(), 31, entries.buffers())
+    indices = pa.array([*range(20), 30, 1, 2], pa.int32())
+    text = pa.DictionaryArray.from_arrays(indices, dictionary, safe=False)
+    path = tmp_path / "a.arrow"
+    table = pa.table({"text": text, "n": range(23)})
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=10)
+    _, rows, bad = read(path)
+    assert rows == [*range(20), 21, 22]
+    assert codes(bad) == [(20, "invalid_utf8")]
