@@ -3,7 +3,7 @@
 A reference without stories would otherwise teach the mix to drop stories. Documents fall into cells: prose by the
 nearest of ten centroids of the reference's style scalars, prose further from all of them than nearly all of the
 reference, every other gate class, and other languages. A cell is covered
-when the reference's share of it is at least a third of the crawl's share of base weight (base weight, so that a cell
+when the reference's share of it is at least a tenth of the crawl's share of base weight (base weight, so that a cell
 that is full of suspected machine text is not mistaken for a missing genre). Outside the covered cells documents keep
 their base weight without the human factor.
 
@@ -24,7 +24,7 @@ from curation.kernels.hashing import mix64_array
 CENTROIDS = 10
 CLASSES = ("code", "table", "list", "maths", "boilerplate", "short", "empty")  # gate classes besides prose
 PROSE = ("prose", "mixed")  # what has a probability
-LEAST_SHARE = 1.0 / 3.0
+LEAST_SHARE = 0.1  # machine text fills a cell up to its share of the crawl; a missing genre is not there at all
 LEAST_DOCUMENTS = 8  # fewer documents of a reference in a cell say nothing about it
 _BITS = 20
 _WITHIN = 0.98
