@@ -15,7 +15,7 @@ from curation.batch import as_strings, dates, pack
 from curation.kernels.minhash import count_words
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer
-from curation.text.urls import url_keys
+from curation.text.urls import keys_and_hosts
 from curation.token_pass import TokenPass, token_pass
 
 
@@ -60,6 +60,7 @@ class Settings:
             self.benchmarks is not None,
             tuple(column for column, _, _ in self.filters),
             self.ratio is not None,
+            self.url is not None,
         )
 
 
@@ -107,7 +108,7 @@ def annotate(
         "row_hash": dedup.fixed_binary(dedup.row_hashes(batch, settings.added, {settings.text: content})),
     }
     if settings.url is not None:
-        columns["url_key"] = url_keys(as_strings(_column(batch, settings.url)))
+        columns["url_key"], columns["host"] = keys_and_hosts(as_strings(_column(batch, settings.url)))
     columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
     if settings.gated:
         gated = gate.gate(tokens, data, starts)

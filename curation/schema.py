@@ -58,11 +58,12 @@ def signal_columns(
     benchmarks: bool = False,
     filters: tuple[str, ...] = (),
     ratio: bool = False,
+    hosts: bool = False,
 ) -> list[Column]:
     """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash).
 
     keep: documents are kept by a column; benchmarks: they are compared with benchmark text; filters: columns of scores;
-    ratio: with scores of ratio mode.
+    ratio: with scores of ratio mode; hosts: with the hosts of URLs.
     """
     columns = [
         Column("row", pa.int64(), "physical record number in the shard"),
@@ -92,6 +93,8 @@ def signal_columns(
     if benchmarks:
         columns += CONTAMINATION
     columns += filter_columns(filters, FILTER)
+    if hosts:
+        columns += [Column("host", pa.string(), "host of the canonical URL, or null")]
     if ratio:
         columns += [Column("ratio_logit", pa.float32(), "log of p(text) in the reference over the crawl, or null")]
     if features:
@@ -113,9 +116,10 @@ def signal_schema(
     benchmarks: bool = False,
     filters: tuple[str, ...] = (),
     ratio: bool = False,
+    hosts: bool = False,
 ) -> pa.Schema:
     """Arrow schema of a signals file; arguments as `signal_columns`."""
-    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters, ratio)
+    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters, ratio, hosts)
     return pa.schema([(c.name, c.type) for c in columns])
 
 

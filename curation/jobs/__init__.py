@@ -14,6 +14,7 @@ from curation.jobs import (
     annotate,
     duplicates,
     earlier_outputs,
+    hosts,
     lines,
     ratio,
     resolve,
@@ -34,7 +35,7 @@ def steps(job: Job) -> list[Step]:
     """The four phases as steps; a phase whose results stand from an earlier run has little to do."""
     if job.config.run.retry_quarantined:
         earlier_outputs.forget_quarantined(job)
-    resolved = [*resolve.steps(job), *duplicates.steps(job), *lines.steps(job)]
+    resolved = [*resolve.steps(job), *hosts.steps(job), *duplicates.steps(job), *lines.steps(job)]
     return [*ratio.steps(job), *annotate.steps(), *resolved, *weigh.steps(job), *select.steps(job)]
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from curation import diversity, io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import benchmarks, earlier_outputs, lines, measured, resolve, select, stages, tables
+from curation.jobs import benchmarks, earlier_outputs, hosts, lines, measured, resolve, select, stages, tables
 from curation.jobs import weights as weighing
 from curation.plan import Job, Shard
 from curation.report.feature_names import readable
@@ -193,6 +193,7 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
         "prevalence_after": found["after"],
         "by_shard": found["by_shard"],
         "by_source": found["by_source"],
+        "by_host": (hosts.summary(job) or {"hosts": {}})["hosts"],
         "histogram": found["histogram"],
         "fpr": job.config.detect.fpr,
         "anchors": found["anchors"],

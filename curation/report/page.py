@@ -18,6 +18,7 @@ from curation.report.unusual import unusual
 EXAMPLES = 12
 STANDALONE = ("statistics", "shards", "space", "ranks", "variance")  # drawings that are files too
 STRATA = 24  # thresholds in the table
+HOSTS = 20  # hosts in the table of scores
 WORDS = 80  # of an example's text
 
 _ABSENT = {
@@ -150,6 +151,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
             for who, p in w.section(synthetic, part).items()
             if w.number(w.section(p).get("estimate")) is None
         ],
+        "hosts": _hosts(w.section(synthetic, "by_host")),
         "uncovered": scored is not None and covered is not None and covered < scored,
         "thresholded": w.number(synthetic.get("threshold")) is not None,
         "strata": [row for row in strata if w.number(row.get("threshold")) is not None][:STRATA],
@@ -177,6 +179,14 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "stages": _stages(w.section(run, "stages")),
     }
+
+
+def _hosts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The largest hosts with a mean score, highest first."""
+    rows = [{"name": name, **w.section(host), "share": w.section(w.section(host).get("prevalence"))}
+            for name, host in found.items()]  # fmt: skip
+    rows = [row for row in rows if w.number(row.get("shrunk_p")) is not None]
+    return sorted(rows, key=lambda row: (-(w.number(row["shrunk_p"]) or 0.0), row["name"]))[:HOSTS]
 
 
 def _gone(report: Mapping[str, Any], name: str) -> str | None:

@@ -130,6 +130,16 @@ class Contamination(TypedDict, total=False):
     by_benchmark: dict[str, dict[str, object]]  # documents and an example, by benchmark file
 
 
+class Host(TypedDict, total=False):
+    """What the scores of one host's documents come to."""
+
+    documents: int
+    judged: int  # of these, with a probability
+    mean_p: float | None  # mean probability at even odds
+    shrunk_p: float | None  # the same with ten documents of the mean over all hosts added
+    prevalence: "Prevalence"
+
+
 class Prevalence(TypedDict, total=False):
     """Estimated share of synthetic documents with its interval; None, with a reason, if unknown.
 
@@ -174,6 +184,7 @@ class Synthetic(TypedDict, total=False):
     prevalence_after: Prevalence  # of the weighted mix
     by_shard: dict[str, Prevalence]
     by_source: dict[str, Prevalence]
+    by_host: dict[str, Host]  # those with most documents
     histogram: ScoreHistogram
     threshold: float | None  # score above which a document is labelled synthetic, of the commonest length
     threshold_words: int | None  # words from which texts of that length count

@@ -50,8 +50,19 @@ def canonical_url(url: str) -> str | None:
 
 def url_keys(urls: pa.Array) -> pa.Array:
     """binary(16) hash of each canonical URL; null where there is no URL or it has no host."""
+    return keys_and_hosts(urls)[0]
+
+
+def keys_and_hosts(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(`url_keys`, host of each canonical URL as a string, null likewise) of a column of strings."""
     keys: list[bytes | None] = []
+    hosts: list[str | None] = []
     for url in urls.to_pylist():
         canonical = canonical_url(url) if url else None
-        keys.append(None if canonical is None else xxhash.xxh3_128_digest(canonical.encode("utf-8", "surrogatepass")))
-    return pa.array(keys, pa.binary(16))
+        if canonical is None:
+            keys.append(None)
+            hosts.append(None)
+            continue
+        keys.append(xxhash.xxh3_128_digest(canonical.encode("utf-8", "surrogatepass")))
+        hosts.append(canonical.split("/", 3)[2].encode("utf-8", "replace").decode())
+    return pa.array(keys, pa.binary(16)), pa.array(hosts, pa.string())
