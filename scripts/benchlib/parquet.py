@@ -40,7 +40,7 @@ def write(texts: Sequence[str], folder: Path) -> list[tuple[Path, float]]:
 
 
 def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> list[dict[str, Any]]:
-    """For each job its CPU seconds and peak memory at both sizes, and the marginal rate."""
+    """For each job its CPU seconds at both sizes, and the marginal rate."""
     files = write(texts, folder)
     output = folder / "out"
     ours = [sys.executable, "-m", "curation.cli", "dedup", "--quiet", "--set", "run.workers=1", "--output", str(output)]
@@ -56,20 +56,18 @@ def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> l
     results = []
     for name, command in commands.items():
         spent: list[list[float]] = [[] for _ in files]
-        peaks = [0 for _ in files]
         for _ in range(repeats):
             for at, (path, _) in enumerate(files):
                 shutil.rmtree(output, ignore_errors=True)
                 output.mkdir()
                 done = run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD})
                 spent[at].append(done.cpu_seconds)
-                peaks[at] = max(peaks[at], done.peak_rss)
         shutil.rmtree(output, ignore_errors=True)
         line = fit([megabytes for _, megabytes in files], [min(costs) for costs in spent])
         results.append({
             "name": name, "megabytes": [megabytes for _, megabytes in files], "cpu_seconds": spent,
             "medians": [statistics.median(costs) for costs in spent], "marginal_rate": rate(line),
-            "start_up": line.fixed, "peak_mb": [peak / 1e6 for peak in peaks],
+            "start_up": line.fixed,
         })  # fmt: skip
     return results
 
@@ -79,7 +77,7 @@ def markdown(results: Sequence[dict[str, Any]], rensa: float | None) -> str:
     rows: list[list[Cell]] = []
     for r in results:
         times = r["marginal_rate"] / rensa if rensa and r["marginal_rate"] else None
-        rows.append([r["name"], r["marginal_rate"], times, r["start_up"], r["peak_mb"][-1]])
-    header = ["Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s", "peak MB"]
+        rows.append([r["name"], r["marginal_rate"], times, r["start_up"]])
+    header = ["Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s"]
     sizes = " and ".join(f"{megabytes:.0f}" for megabytes in results[0]["megabytes"])
     return f"{sizes} MB, the best run of each size:\n\n{table(header, rows)}"

@@ -24,7 +24,7 @@ MEMORY_MB = 1024
 
 
 class Resolved(NamedTuple):
-    """CPU seconds of keys to partitions, of groups, and of clustering the candidates; megabytes at the peak."""
+    """CPU seconds of keys to partitions, of groups, and of clustering the candidates."""
 
     documents: int
     emit: float
@@ -119,13 +119,13 @@ def _group(shuffle: Partitions) -> np.ndarray:
 
 
 def measure(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Each size in a process of its own, with its peak memory."""
+    """Each size in a process of its own."""
     root = Path(__file__).resolve().parents[2]
     results = []
     for size in sizes:
         call = f"import json; from benchlib.resolve import resolve; print(json.dumps(resolve({size})._asdict()))"
         done = run_process([sys.executable, "-c", call], {"PYTHONPATH": f"{root}:{root / 'scripts'}"})
-        results.append(json.loads(done.output.splitlines()[-1]) | {"peak_mb": done.peak_rss / 1e6})
+        results.append(json.loads(done.output.splitlines()[-1]))
     return results
 
 
@@ -136,10 +136,9 @@ def markdown(results: Sequence[dict[str, Any]]) -> str:
         total = r["emit"] + r["group"] + r["cluster"]
         rows.append(
             [f"{r['documents']:,}", f"{r['candidates']:,}", f"{r['removed']:,}", r["emit"], r["group"], r["cluster"],
-             total, r["peak_mb"]]
+             total]
         )  # fmt: skip
-    header = ["documents", "candidates", "removed", "keys, CPU s", "groups, CPU s", "clusters, CPU s", "all, CPU s",
-              "peak MB"]  # fmt: skip
+    header = ["documents", "candidates", "removed", "keys, CPU s", "groups, CPU s", "clusters, CPU s", "all, CPU s"]
     costs = [r["emit"] + r["group"] + r["cluster"] for r in results]
     line = fit([r["documents"] / 1e6 for r in results], costs)
     return f"{table(header, rows)}\n\nA million documents more cost {line.slope:.2f} CPU s."
