@@ -144,6 +144,7 @@ def export(
     target_mb: Annotated[float, typer.Option("--target-mb", min=0.001, help="size of a shard on disk, about")] = 256,
     format: Annotated[str, typer.Option("--format", help="parquet, jsonl.zst or huggingface")] = "parquet",
     seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the shuffle")] = 1,
+    licence: Annotated[str | None, typer.Option("--licence", help="licence of the data, for its card")] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -152,7 +153,8 @@ def export(
     def act() -> int:
         from curation import export as work
 
-        found = work.export(run, output, target_mb=target_mb, format=format, seed=seed, quiet=quiet or json)
+        settings: dict[str, Any] = {"target_mb": target_mb, "format": format, "seed": seed, "licence": licence}
+        found = work.export(run, output, **settings, quiet=quiet or json)
         if json:
             from curation.events import event, to_stream
 

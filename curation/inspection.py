@@ -1,6 +1,7 @@
 """Look at documents of a finished run: by id, by the reason for which they left, or what could not be read."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -189,15 +190,35 @@ def quarantined(output: str, name: str | None = None) -> Iterator[tuple[Shard, i
 
 
 def _quarantined(output: str, limit: int, name: str | None = None) -> Iterator[str]:
-    url = f"{output}/quarantine"
-    for shard in io.expand([Input(path=url)]) if io.exists(url) else ():
-        if name is not None and not _is(shard.relative, name):
-            continue
-        for record in io.read_quarantine(shard.url):
-            if limit <= 0:
-                return
-            limit -= 1
-            raw = _printable((record.raw or b"")[:TEXT_SHOWN].decode("utf-8", "backslashreplace"))
-            lost = f"{record.count:,} records" if record.count > 1 else "one record"
-            head = f"{shard.relative}, record {record.row}: {lost}, {record.error}: {record.message}"
-            yield head + "\n" + _indent(raw, "  | ")
+    for shard, record in islice(quarantined(output, name), limit):
+        yield _bad_block(shard.relative, record)
+
+
+def _bad_block(relative: str, record: io.BadRecord) -> str:
+    """A record that could not be read: where it stands, what is wrong, and its first bytes made visible."""
+    lost = f"{record.count:,} records" if record.count > 1 else "one record"
+    at = "" if record.offset is None else f", byte {record.offset:,}"
+    lines = [f"{relative.removesuffix('.parquet')}, record {record.row:,}{at}: {lost}, {record.error}"]
+    lines.append(_indent(_visible(record.message.encode("utf-8", "surrogateescape")), "  "))
+    raw = record.raw or b""
+    if raw:
+        cut = f"… ({len(raw):,} bytes are in the quarantine file)" if len(raw) > TEXT_SHOWN else ""
+        lines.append(_indent(_visible(raw[:TEXT_SHOWN]) + cut, "  | "))
+    else:
+        lines.append("  (no bytes: they could not be read)")
+    return "\n".join(lines)
+
+
+def _visible(raw: bytes) -> str:
+    """Bytes so that a person sees what they are: UTF-8 where it is, else \\xff; what has no shape by its escape.
+
+    Control, direction, zero-width and private characters are escaped, a tab as \\t, and a hex dump stands for what is
+    mostly binary.
+    """
+    text = raw.decode("utf-8", "backslashreplace")
+    if raw and sum(byte < 9 or 13 < byte < 32 for byte in raw) > len(raw) / 10:
+        rows = [raw[i : i + 16] for i in range(0, min(len(raw), 128), 16)]
+        plain = ["".join(chr(b) if 32 <= b < 127 else "." for b in row) for row in rows]
+        dump = enumerate(zip(rows, plain, strict=True))
+        return "\n".join(f"{i * 16:04x}  {row.hex(' '):<47}  {shown}" for i, (row, shown) in dump)
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -25,6 +25,7 @@ def write(
     found: dict[str, Any],
     schema: pa.Schema,
     format: str,
+    licence: str | None,
 ) -> None:
     """Write README.md, croissant.json, configuration.yaml and report.json to the folder of an export."""
     report: dict[str, Any] = {}
@@ -34,8 +35,8 @@ def write(
     plain = config.model_dump(mode="json", exclude={"output"})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", output.rstrip("/").rpartition("/")[2]) or "curation-export"
     documents = {
-        "README.md": _readme(name, config, manifest, found, schema, report, format).encode(),
-        "croissant.json": orjson.dumps(_croissant(name, manifest, found, schema), option=orjson.OPT_INDENT_2),
+        "README.md": _readme(name, config, manifest, found, schema, report, format, licence).encode(),
+        "croissant.json": orjson.dumps(_croissant(name, manifest, found, schema, licence), option=orjson.OPT_INDENT_2),
         "configuration.yaml": yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode(),
         "report.json": orjson.dumps(report, option=orjson.OPT_INDENT_2),
     }
@@ -44,10 +45,11 @@ def write(
             file.write(content)
 
 
-def _front_matter(name: str, found: dict[str, Any], schema: pa.Schema, format: str) -> dict[str, Any]:
+def _front_matter(name: str, found: dict[str, Any], format: str, licence: str | None) -> dict[str, Any]:
     size = next((label for most, label in SIZES if found["rows"] < most), "n>1B")
     files = "data/train-*.parquet" if format == "huggingface" else "part-*"
     return {
+        **({"license": licence} if licence else {}),
         "pretty_name": name,
         "task_categories": ["text-generation"],
         "size_categories": [size],
@@ -64,8 +66,9 @@ def _readme(
     schema: pa.Schema,
     report: dict[str, Any],
     format: str,
+    licence: str | None,
 ) -> str:
-    front = yaml.safe_dump(_front_matter(name, found, schema, format), sort_keys=False, allow_unicode=True)
+    front = yaml.safe_dump(_front_matter(name, found, format, licence), sort_keys=False, allow_unicode=True)
     counts = manifest["documents"]
     meaning = {config.columns.prefix + c.name: c.meaning for c in (*ADDED, *OPTIONAL)}
     sources = report.get("documents", {}).get("by_source", {})
@@ -96,7 +99,9 @@ def _readme(
         lines.append(f"Estimated share of synthetic text in the input: {prevalence['estimate']:.1%}{between}.\n")
     lines.append(
         "`report.json` holds every statistic, `configuration.yaml` every setting, `croissant.json` the description for "
-        "programs with checksums of the files. No licence is declared here: it is that of the sources.\n"
+        "programs with checksums of the files."
+        + ("" if licence else " No licence is declared here: it is that of the sources.")
+        + "\n"
     )
     return "\n".join(lines)
 
@@ -123,7 +128,9 @@ def _cell(value: Any) -> str:
     return re.sub(r"([\\`|<>\[\]*_])", r"\\\1", plain)
 
 
-def _croissant(name: str, manifest: dict[str, Any], found: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
+def _croissant(
+    name: str, manifest: dict[str, Any], found: dict[str, Any], schema: pa.Schema, licence: str | None
+) -> dict[str, Any]:
     files = [
         {
             "@type": "cr:FileObject",
@@ -160,6 +167,7 @@ def _croissant(name: str, manifest: dict[str, Any], found: dict[str, Any], schem
         "@type": "sc:Dataset",
         "conformsTo": CROISSANT,
         "name": name,
+        **({"license": licence} if licence else {}),
         "description": f"{found['rows']} rows of curated text; {manifest['documents']['kept']} documents kept of "
         f"{manifest['documents']['read']} read.",
         "distribution": [*files, shards],
@@ -177,23 +185,27 @@ def _data_type(kind: pa.DataType) -> str:
     return "sc:Date" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "sc:Text"
 
 
+#: the context of every Croissant 1.0 file
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
     "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "fileSet": "cr:fileSet",
-    "includes": "cr:includes",
-    "recordSet": "cr:recordSet",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
     "sc": "https://schema.org/",
-    "sha256": "cr:sha256",
-    "source": "cr:source",
+    **{
+        name: f"cr:{name}"
+        for name in (
+            *("extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes", "isLiveDataset"),
+            *("jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated"),
+            *("replace", "samplingRate", "separator", "source", "subField", "transform"),
+        )
+    },
 }

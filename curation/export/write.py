@@ -35,14 +35,15 @@ def export(
     target_mb: float = 256,
     format: str = "parquet",
     seed: int = 1,
+    licence: str | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Write what the run in `output` kept to the new folder `target` and return counts.
 
     Every document stands there as often as `copies` says. The order is a shuffle by (seed, text, id, copy), the same
-    however the run was sharded; shards take about `target_mb` MB each on disk. A local target appears whole, at the
-    end. Raises ConfigError for a folder without a finished run, an unknown format, a target that holds files, and
-    columns whose types differ between files, naming both.
+    however the run was sharded; shards take about `target_mb` MB each on disk. `licence` stands in the card and the
+    metadata. A local target appears whole, at the end. Raises ConfigError for a folder without a finished run, an
+    unknown format, a target that holds files, and columns whose types differ between files, naming both.
     """
     if format not in FORMATS:
         raise ConfigError(f"--format: there is no format {format!r}{nearest(format, FORMATS)}", "usage")
@@ -59,7 +60,7 @@ def export(
     above = str(Path(place).parent) if local else None
     with tempfile.TemporaryDirectory(prefix=".tmp-export-", dir=above) as folder:
         found = _write(config, shards, schema, place, Path(folder), target_mb, format, seed)
-    card.write(place, output, config, manifest, found, schema, format)
+    card.write(place, output, config, manifest, found, schema, format, licence)
     if local:
         final = io.local_path(target)
         if os.path.isdir(final):

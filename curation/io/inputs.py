@@ -404,8 +404,9 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
         _check_renamed(shard, schema)
         kind = schema.field(columns.text).type
         if not is_text(kind):
+            binary = "; if it is text in UTF-8, cast it: table['...'].cast('string')" if _is_binary(kind) else ""
             raise ConfigError(
-                f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column",
+                f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column{binary}",
                 "wrong-column-type",
             )
         for column in (*ADDED, *OPTIONAL):
@@ -416,6 +417,10 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
                     f"did not add; set columns.prefix so that the added columns get other names",
                     "column-taken",
                 )
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
 def _check_renamed(shard: Shard, schema: pa.Schema) -> None:

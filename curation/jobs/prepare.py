@@ -95,10 +95,7 @@ def _check_settings(config: Config) -> None:
     if config.dedup.url and columns.url is None:
         raise ConfigError("dedup.url needs columns.url: the name of the column that holds the URL")
     if mode == "balance" and config.reference is None:
-        raise ConfigError(
-            "mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none",
-            "bad-reference",
-        )
+        raise ConfigError("mix.mode balance needs a reference: give --reference PROFILE, or mix.mode soft or none")
     if mode == "soft" and not detect.enabled:
         raise ConfigError("mix.mode soft weighs by p_synthetic: set detect.enabled to true")
     if detect.exclude and not detect.enabled:

@@ -1,4 +1,4 @@
-"""Exports hold every kept row as often as its copies, in one order whatever the sharding, in files of the asked size."""
+"""Exports hold every kept row as often as its copies, in one order whatever the sharding, in files of a given size."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from curation.cli import app
 from curation.config import ConfigError
 from curation.export import export, shuffle
 
-TEXTS = [f"Note {i} on {i * 37 % 101} ways of crossing river {i * 13 % 59}, with {i} drawings. " * 4 for i in range(600)]
+TEXTS = [f"Note {i} on {i * 37 % 101} ways of crossing river {i * 13 % 59}, {i} drawings. " * 4 for i in range(600)]
 
 
 def run(folder: Path, shards: int, **changes) -> str:
@@ -106,7 +106,7 @@ def test_json_lines_and_a_hugging_face_folder(repeated, tmp_path):
 
 
 def test_the_croissant_file_describes_the_shards(repeated, tmp_path):
-    export(repeated, str(tmp_path / "hub"), format="huggingface", quiet=True)
+    export(repeated, str(tmp_path / "hub"), format="huggingface", licence="cc0-1.0", quiet=True)
     found = json.loads((tmp_path / "hub" / "croissant.json").read_text())
     assert {f["name"] for f in found["recordSet"][0]["field"]} >= {"id", "text", "weight"}
     assert found["distribution"][0]["contentUrl"] == "data/train-00000-of-00001.parquet"
