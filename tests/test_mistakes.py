@@ -111,7 +111,7 @@ def test_a_file_where_the_folder_should_be(here):
 
 def test_an_id_column_with_a_semicolon_csv_and_no_text(here):
     Path("a.csv").write_text("id;body\n1;hello\n")
-    fails("run -i a.csv -o out", "missing-column", "columns.text", "it has id, body")
+    fails("run -i a.csv -o out", "missing-column", "columns.text", "it has id, body", "--set columns.text=NAME")
 
 
 def test_two_budgets(here):
@@ -125,7 +125,8 @@ def test_inspecting_or_exporting_what_has_not_run(here):
 
 
 def test_a_quarantined_record_is_shown_readably(here):
-    Path("a.jsonl").write_bytes(b'{"text":"fine"}\n{"text":"\xff\xe2\x80\xae\tx"}\n' + b'\x00\x01\x02\x03\x04{"' + b"\n")
+    lines = [b'{"text":"fine"}', b'{"text":"\xff\xe2\x80\xae\tx"}', b'\x00\x01\x02\x03\x04{"']
+    Path("a.jsonl").write_bytes(b"\n".join(lines))
     assert curation("dedup", "-i", "a.jsonl", "-o", "out", "-q").exit_code == 0
     shown = curation("inspect", "out", "--reason", "quarantine").stdout
     assert "a.jsonl, record 1, byte 16: one record, invalid_utf8" in shown

@@ -400,7 +400,12 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
             if name not in schema.names:
                 names = [next((mine for mine, read in shard.columns if read == n), n) for n in schema.names]
                 where = f"{section}.{key}" if own == name else f"inputs.columns.{key}"
-                raise ConfigError(f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}", "missing-column")
+                way_out = ""
+                if section == "columns" and key == "text" and own == name:
+                    way_out = "; name the column of the documents with --set columns.text=NAME"
+                raise ConfigError(
+                    f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}{way_out}", "missing-column"
+                )
         _check_renamed(shard, schema)
         kind = schema.field(columns.text).type
         if not is_text(kind):
