@@ -42,19 +42,22 @@ def parser() -> argparse.ArgumentParser:
     dedup.add_argument(
         "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
     )
+    hosts = commands.add_parser("hosts", help="the same work on this machine, Beam and datatrove")
+    hosts.add_argument("--characters", type=int, default=3000, help="length that documents are cut or joined to")
+    hosts.add_argument("--scratch", metavar="DIR", help="where corpora and outputs are written for the time being")
     gpu = commands.add_parser("gpu", help="kernels on a GPU, against its bandwidth and one core")
     gpu.add_argument("--megabytes", type=float, default=64.0, help="text of a batch; less is repeated up to that")
     gpu.add_argument("--documents", type=int, default=1_000_000, help="documents of the balance pass")
     gpu.add_argument("--features", type=int, default=330, help="features of the balance pass")
     gpu.add_argument("--repeats", type=int, default=9, help="medians count")
-    for command, megabytes in ((kernels, 20.0), (dedup, 20.0)):
+    for command, megabytes in ((kernels, 20.0), (dedup, 20.0), (hosts, 60.0)):
         command.add_argument("--megabytes", type=float, default=megabytes, help="most text taken from the input")
         command.add_argument("--repeats", type=int, default=5 if command is kernels else 3, help="medians count")
-    for command in (job, kernels, dedup, gpu):
+    for command in (job, kernels, dedup, hosts, gpu):
         command.add_argument("--input", nargs="+", metavar="FILE", help="Parquet; the demo corpus where none is given")
         command.add_argument("--column", default="text", help="the text column of --input")
         command.add_argument("--demo-mb", type=float, default=12.0, help="size of the demo corpus")
-    for command in (job, kernels, dedup, mixing, gpu):
+    for command in (job, kernels, dedup, mixing, hosts, gpu):
         command.add_argument("--json", metavar="FILE", help="write every number there")
         command.add_argument("--markdown", metavar="FILE", help="replace a section of this document by the table")
         command.add_argument("--section", metavar="NAME", help="which; the name of the command by default")
@@ -73,13 +76,6 @@ def _shares(value: str) -> list[float]:
 
 
 def _counts(value: str) -> list[int]:
-    sizes = sorted({int(float(part)) for part in value.split(",")})
-    if not sizes or sizes[0] < 100:
-        raise argparse.ArgumentTypeError(f"numbers of documents of 100 or more, not {value}")
-    return sizes
-
-
-def _counts(value: str) -> list[int]:
     counts = sorted({int(float(part)) for part in value.split(",")})
     if len(counts) < 2 or counts[0] <= 0:
         raise argparse.ArgumentTypeError(f"two different numbers of documents or more, not {value}")
@@ -89,9 +85,10 @@ def _counts(value: str) -> list[int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = parser().parse_args(arguments)
-    if options.command != "job":
+    if options.command not in ("job", "hosts"):
         os.environ |= SINGLE_THREAD  # before NumPy, Numba and Polars are imported
-    act = {"job": _job, "kernels": _kernels, "dedup": _dedup, "mixing": _mixing, "gpu": _gpu}[options.command]
+    acts = {"job": _job, "kernels": _kernels, "dedup": _dedup, "mixing": _mixing, "hosts": _hosts, "gpu": _gpu}
+    act = acts[options.command]
     try:
         if options.markdown:  # an unknown section is better found before the work than after it
             replace_section(Path(options.markdown).read_text("utf-8"), options.section or options.command, "")
@@ -181,6 +178,16 @@ def _mixing(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
 
     found = mixing.measure(options.documents, folder, options.repeats)
     return mixing.markdown(found, options.repeats), [run._asdict() for run in found]
+
+
+def _hosts(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
+    from benchlib import corpus, hosts, planted
+
+    paths, _ = _inputs(options, folder)
+    texts = corpus.texts_of(paths, options.column, options.megabytes)
+    documents = planted.plant(corpus.equal_length(texts, options.characters)).texts
+    found = hosts.measure(documents, folder, options.repeats)
+    return hosts.markdown(found, options.characters), [cost._asdict() for cost in found]
 
 
 def _gpu(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
