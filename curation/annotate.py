@@ -30,6 +30,7 @@ class Settings:
     tokens: str | None = None
     source: str | None = None
     group: str | None = None
+    thread: str | None = None
     bands: int = 14
     rows: int = 8
     ngram: int = 5
@@ -75,6 +76,7 @@ class Annotated:
     words: np.ndarray
     features: diversity.Features | None
     counts: diversity.Counts | None
+    threads: np.ndarray | None
 
 
 def annotate(
@@ -144,7 +146,15 @@ def annotate(
         columns["bins"] = pack(features.bins)
         columns["core"] = pack(features.core)
     signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
-    return Annotated(signals, tokens, data, starts, words, features, found.counts)
+    return Annotated(signals, tokens, data, starts, words, features, found.counts, threads_of(batch, settings.thread))
+
+
+def threads_of(batch: pa.RecordBatch, name: str | None) -> np.ndarray | None:
+    """uint64[documents]: a hash of the thread of each, 0 for a null; None without the column."""
+    if name is None or name not in batch.schema.names:
+        return None
+    values = _strings(batch, name, None)
+    return np.where(values.is_null().to_numpy(zero_copy_only=False), 0, diversity.hash_ids(values) | np.uint64(1))
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

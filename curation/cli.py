@@ -89,25 +89,72 @@ def _add_verb(verb: str, text: str) -> None:
         quiet: Quiet = False,
         json: Json = False,
     ) -> None:
-        path, options = _split(arguments or [])
-        values = _values(inputs, output, reference, against)
-        if runner:
-            values["run"] = {"runner": runner}
+        given = _values(inputs, output, reference, against)
+        _do_verb(verb, arguments, given, sets, runner, quiet, json)
 
-        def act() -> int:
-            from curation import jobs
 
-            if options and runner is None and path is None:
-                _no_such_option(options[0])
-            config = jobs.configure(verb, path, values, sets or [])
-            _known_options(options, config)
-            return jobs.run(config, options=options, quiet=quiet, as_json=json, table=verb == "measure")
+def _do_verb(
+    verb: str,
+    arguments: list[str] | None,
+    values: dict[str, Any],
+    sets: list[str] | None,
+    runner: str | None,
+    quiet: bool,
+    json: bool,
+) -> None:
+    path, options = _split(arguments or [])
+    if runner:
+        values["run"] = {"runner": runner}
 
-        _act(act, json)
+    def act() -> int:
+        from curation import jobs
+
+        if options and runner is None and path is None:
+            _no_such_option(options[0])
+        config = jobs.configure(verb, path, values, sets or [])
+        _known_options(options, config)
+        return jobs.run(config, options=options, quiet=quiet, as_json=json, table=verb == "measure")
+
+    _act(act, json)
 
 
 for _verb, _text in VERBS.items():
-    _add_verb(_verb, _text)
+    if _verb != "measure":
+        _add_verb(_verb, _text)
+
+
+@app.command("measure", help=VERBS["measure"], context_settings={"ignore_unknown_options": True})
+def measure(
+    arguments: Arguments = None,
+    inputs: Inputs = None,
+    output: Output = None,
+    reference: Reference = None,
+    against: Against = None,
+    sets: Sets = None,
+    runner: Runner = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="set two corpora or outputs of runs side by side instead"),
+    ] = None,
+) -> None:
+    if compare is None:
+        _do_verb("measure", arguments, _values(inputs, output, reference, against), sets, runner, quiet, json)
+        return
+    a, b = compare
+
+    def act() -> int:
+        from curation.config import ConfigError
+        from curation.config import load as load_config
+        from curation.jobs import comparison
+
+        if inputs or against or arguments or runner:
+            raise ConfigError("--compare A B takes --reference, --output, --set columns.text=NAME and nothing else")
+        text = load_config(None, {}, sets or []).columns.text
+        return comparison.run(a, b, output, text, reference or "default")
+
+    _act(act, json)
 
 
 @app.command()

@@ -21,7 +21,7 @@ Trust = Literal["human", "premium", "unknown", "synthetic"]
 
 
 #: what a column can be to curation, as keys of `columns`
-ROLES = ("text", "id", "date", "url", "tokens", "source", "group")
+ROLES = ("text", "id", "date", "url", "tokens", "source", "group", "thread")
 
 
 class OwnColumns(Section):
@@ -32,6 +32,7 @@ class OwnColumns(Section):
     tokens: str | None = Field(None, description="likewise of the token count")
     source: str | None = Field(None, description="likewise of the source")
     group: str | None = Field(None, description="likewise of the group")
+    thread: str | None = Field(None, description="likewise of the thread")
 
 
 class Input(Section):
@@ -61,6 +62,7 @@ class Columns(Section):
     tokens: str | None = Field(None, description="token count of your tokeniser; ours counts words")
     source: str | None = Field(None, description="a column that names the source of each document")
     group: str | None = Field(None, description="writer group or domain, for retention tables")
+    thread: str | None = Field(None, description="thread of the document, for contradiction within threads")
     prefix: str = Field("", description="prefix of the columns that curation adds")
 
 

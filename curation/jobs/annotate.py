@@ -38,6 +38,7 @@ def settings(config: Config) -> Settings:
         tokens=columns.tokens,
         source=columns.source,
         group=columns.group,
+        thread=columns.thread,
         bands=dedup.bands if near else 0,
         rows=dedup.rows if near else 0,
         ngram=dedup.ngram,
@@ -127,6 +128,7 @@ def update(state: Any, done: Annotated) -> Any:
         ids_hash=diversity.hash_ids(done.signals.column("id")),
         features=done.features,
         counts=done.counts,
+        threads=done.threads,
     )
 
 

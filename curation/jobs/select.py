@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from curation import batch as batches
 from curation import diversity, io, schema
+from curation.annotate import threads_of
 from curation.config import columns_of
 from curation.dedup import cut_spans
 from curation.errors import InputChanged
@@ -99,7 +100,7 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
                 excluded.write(batches.choose(out.select(excluded.schema.names), pc.invert(keep)))
             tally.add(text, rows, decided, wanted)
             if state is not None:
-                state = _measure(state, text, decided)
+                state = _measure(state, text, decided, threads_of(batch, columns_of(config).thread))
             progress(batch.num_rows, pc.sum(decided.signals.column("bytes")).as_py() or 0)
         if tally.counts["kept"] + tally.counts["excluded"] != signals["documents"]:
             raise InputChanged(
@@ -125,7 +126,7 @@ def _already_quarantined(_: Any) -> None:
     """Annotate has written what cannot be read."""
 
 
-def _measure(state: Any, text: pa.Array, decided: Decided) -> Any:
+def _measure(state: Any, text: pa.Array, decided: Decided, threads: np.ndarray | None) -> Any:
     chosen = pa.array(decided.drawn)
     if pa.types.is_string_view(text.type):
         text = text.cast(pa.large_string())
@@ -140,6 +141,7 @@ def _measure(state: Any, text: pa.Array, decided: Decided) -> Any:
         starts=starts,
         ids_hash=diversity.hash_ids(ids),
         features=diversity.features(tokens, diversity.load_ruler()),
+        threads=None if threads is None else threads[decided.drawn],
     )
 
 

@@ -234,7 +234,7 @@ def _diversity(report: Mapping[str, Any]) -> list[Finding]:
                 f"The median shard is on the bad side in {plural(len(off), 'statistic')}: "
                 + "; ".join(why.words for why in off[:3])
                 + "."
-                + (" The reference is the package's general one: another genre differs from it too." if general else ""),
+                + (" The reference is the package's general one: other genres differ too." if general else ""),
                 "Build a reference from human text of your own domain with curation reference build."
                 if general
                 else "",

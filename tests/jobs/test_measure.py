@@ -1,0 +1,104 @@
+"""`curation measure`: what it says of bad shards, its table and files, and two corpora side by side."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from corpus import human
+from typer.testing import CliRunner
+
+from curation.cli import app
+from curation.config import load
+from curation.jobs import comparison, curate
+from curation.jobs.tables import text as table_text
+from curation.report import standalone_drawings
+from curation.report.look import to_look_at
+
+THINGS = ["tables", "rivers", "engines", "novels", "gardens", "bridges", "recipes", "planets", "markets", "poems", "forests",
+          "schools"]  # fmt: skip
+
+
+def templated(i):
+    a, b = THINGS[i % 12], THINGS[(i * 7 + 3) % 12]
+    return (
+        f"In this article, we will explore {a} and why they matter. When it comes to {a}, it is important to know "
+        f"the role of {b} in the history of {a}. One of the most important aspects of {a} is how they connect with {b}. "
+        f"In conclusion, {a} are a part of our lives, and they will continue to shape the future of {b} for {i}."
+    )
+
+
+def boilerplate(i):
+    lines = ["Home | About | Log in", "Accept all cookies", "Privacy policy", f"Share ({i})", "Back to top"]
+    return "\n".join(lines * 2 + [f"Page {i} of 400 | Next", "Copyright 2019 All rights reserved", "Sign up", "Menu"])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measure")
+    prose = human()
+    shards = {f"good-{k}": [prose[(i * 5 + k) % len(prose)] for i in range(360)] for k in range(5)}
+    shards["templated"] = [templated(i) for i in range(360)]
+    shards["boilerplate"] = [boilerplate(i) for i in range(360)]
+    shards["danish"] = [f"Det er ikke nogen god dag for {w} og de andre, som vi så i {i}. Han var her, men hun er ude."
+                        for i, w in enumerate(THINGS * 30)]  # fmt: skip
+    shards["few"] = prose[:20]
+    for name, texts in shards.items():
+        rows = {"text": texts, "thread": [f"t{i // 4}" for i in range(len(texts))]}
+        pq.write_table(pa.table(rows), folder / f"{name}.parquet")
+    report = curate(
+        inputs=str(folder / "*.parquet"), output=str(folder / "out"), reference="default", dedup={"enabled": False},
+        detect={"enabled": False}, mix={"mode": "none"}, columns={"thread": "thread"},
+    )  # fmt: skip
+    return folder, report
+
+
+def test_what_is_wrong_with_a_shard_is_said_in_words(run):
+    _, report = run
+    looks = to_look_at(report)
+    says = {look.shard.removeprefix("default/").removesuffix(".parquet"): " ".join(look.says) for look in looks}
+    assert "pattern" in says["templated"] and "boilerplate" in says["boilerplate"] and "not English" in says["danish"]
+    driving = report["diversity"]["driving"]["default/templated.parquet"]
+    assert any("in conclusion" in row["text"] for row in driving["openers"])
+
+
+def test_a_shard_that_is_too_small_says_so(run):
+    _, report = run
+    before = report["diversity"]["before"]
+    assert "350" in before["shard_reasons"]["default/few.parquet"]
+    assert before["shards"]["default/few.parquet"]["entropy"] is None
+    assert before["shards"]["default/good-1.parquet"]["thread_disagreement"] is not None
+
+
+def test_the_table_and_the_file_agree_with_the_report(run):
+    folder, report = run
+    printed = table_text(report["diversity"])
+    lines = printed.splitlines()
+    assert lines[1].startswith("* default/") and "good" not in lines[1]
+    assert "a comparison takes 350" in printed
+    rows = pq.read_table(folder / "out/report/statistics.parquet").to_pylist()
+    shards = report["diversity"]["before"]["shards"]
+    mine = [r for r in rows if (r["side"], r["level"], r["statistic"]) == ("before", "shard", "entropy")]
+    assert {r["name"]: r["value"] for r in mine} == {name: values["entropy"] for name, values in shards.items()}
+    assert all((r["value"] is None) == (r["reason"] is not None) for r in rows)
+    drawn = standalone_drawings(report)
+    assert {"space", "ranks", "shards", "statistics"} <= set(drawn)
+    assert all("var(--" not in svg and 'xmlns="http' in svg for svg in drawn.values())
+
+
+def test_the_default_reference_is_named_as_a_general_one(run):
+    folder, report = run
+    assert "general" in report["diversity"]["reference_name"]
+    assert "general-purpose reference" in (folder / "out/report/report.html").read_text("utf-8")
+    assert load(None, {"reference": "default"}).reference == "default"
+
+
+def test_two_corpora_side_by_side(run):
+    folder, _ = run
+    a, b = (comparison.state_of(str(folder / name)) for name in ("good-*.parquet", "templated.parquet"))
+    rows = {row.statistic: row for row in comparison.compare(a, b)}
+    assert rows["skeleton_templates"].difference > 0.5 and rows["novelty"].a == 1.0
+    assert rows["entropy"].beyond_noise is None and "700 documents" in rows["entropy"].reason
+    same = comparison.compare(a, a)
+    assert not any(row.beyond_noise for row in same)
+    done = CliRunner().invoke(app, ["measure", "--compare", str(folder / "out"), str(folder / "good-*.parquet")])
+    assert done.exit_code == 0, done.output
+    assert "*" in done.output and "Template share" in done.output
