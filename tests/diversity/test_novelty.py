@@ -11,7 +11,7 @@ from curation.diversity.measure import add_batch
 from curation.text import text_buffer, tokenise
 
 RULER = diversity.load_ruler()
-WORDS = ["river", "stone", "market", "window", "garden", "letter", "summer", "engine", "winter", "bridge", "paper", "music"]
+WORDS = ["river", "stone", "market", "window", "garden", "letter", "sun", "engine", "ice", "bridge", "paper", "song"]
 
 
 def state(texts, threads=None):
