@@ -1,1 +1,1 @@
-"""Functions on arrays: Numba today, CUDA twins behind the same names. No Arrow tables, no I/O, no classes."""
+"""Functions on arrays, in Numba; cuda/ holds CUDA twins of some. No Arrow tables, no I/O, no classes."""
