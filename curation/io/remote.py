@@ -22,6 +22,8 @@ CLIENTS = frozenset({"aiohttp", "aiobotocore", "botocore", "gcsfs", "google", "a
 class Unreachable(RuntimeError):
     """A store did not answer, or refused, however often it was asked."""
 
+    code = "io-error"
+
 
 def patiently(what: str, act: Callable[[], T]) -> T:
     """act(), tried again after errors of the connection. Raises Unreachable saying `what` when no try went well.
@@ -69,25 +71,35 @@ class PatientFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
-            self._place = patiently(f"reading {self._url}", lambda: self._file.seek(offset, whence))
+            self._place = self._patiently(lambda file: file.seek(offset, whence))
         else:
             self._place = offset + (self._place if whence == io.SEEK_CUR else 0)
         return self._place
 
     def read(self, size: int | None = -1) -> bytes:
-        def act() -> bytes:
-            try:
-                if self._file.tell() != self._place:
-                    self._file.seek(self._place)
-                return self._file.read(-1 if size is None else size)
-            except Exception:
-                self._file.close()
-                self._file = self._opened()
-                raise
+        def act(file: IO[bytes]) -> bytes:
+            if file.tell() != self._place:
+                file.seek(self._place)
+            return file.read(-1 if size is None else size)
 
-        data = patiently(f"reading {self._url}", act)
+        data = self._patiently(act)
         self._place += len(data)
         return data
+
+    def _patiently(self, act: Callable[[IO[bytes]], T]) -> T:
+        """act on the file, which is opened anew after each failure."""
+
+        def once() -> T:
+            if self._file is None:
+                self._file = self._opened()
+            try:
+                return act(self._file)
+            except Exception:
+                broken, self._file = self._file, None
+                broken.close()
+                raise
+
+        return patiently(f"reading {self._url}", once)
 
     def readall(self) -> bytes:
         return self.read()
@@ -98,6 +110,7 @@ class PatientFile(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        if not self.closed:
+        if self._file is not None:
             self._file.close()
+            self._file = None
         super().close()
