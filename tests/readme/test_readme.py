@@ -11,21 +11,23 @@ import pytest
 from typer.testing import CliRunner
 
 from curation.cli import app
+from curation.config import load
 from curation.demo.gather import gather
+from curation.layout import FORMATS
 
 ROOT = Path(__file__).parents[2]
 #: what a test cannot run inside itself; the scripts are what continuous integration runs
 OUTSIDE = ("scripts/", "pip install", "python -m venv")
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Every command of the README's shell blocks, without comments, continued lines joined."""
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+def commands(page: str = "README.md") -> list[str]:
+    """Every command of a page's shell blocks, without comments, continued lines joined."""
+    lines = "\n".join(blocks("sh", page)).replace("\\\n", " ").splitlines()
     found = [line.partition("  #")[0].strip() for line in lines]
     return [line for line in found if line and not line.startswith(("#", *OUTSIDE))]
 
@@ -64,10 +66,29 @@ def test_commands_and_examples_run(folder, monkeypatch):
     assert len(steps) == 2
     for line in steps:
         run(f"curation {line}")
-    for line in commands():
+    for line in [*commands(), *commands("docs/export.md")]:
         run(line)
     for code in blocks("python"):
         exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_formats_and_reasons_are_those_of_the_code():
+    page = (ROOT / "docs/formats.md").read_text("utf-8")
+    plain = {ending for ending in FORMATS if not ending.endswith((".gz", ".zst"))}
+    assert {ending for ending in plain if f"`{ending}`" not in page} == set()
+    sources = "".join(f.read_text("utf-8") for f in sorted((ROOT / "curation/io").glob("*.py")))
+    raised = set(re.findall(r'(?:BadRecord|fail|code[^=\n]*=)[^"\n]*"([a-z0-9]+(?:_[a-z0-9]+)+)"', sources))
+    assert {"invalid_csv", "truncated_record", "unreadable_file", "document_too_long"} <= raised
+    listed = set(re.findall(r"`([a-z0-9_]+)`", page.partition("## What is quarantined")[2]))
+    assert raised - listed == set()
+
+
+def test_the_example_of_columns_is_a_configuration(tmp_path):
+    (example,) = blocks("yaml", "docs/formats.md")
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    books = load(str(path)).inputs[1]
+    assert (books.columns.text, books.columns.url) == ("body", "link")
 
 
 def test_every_page_that_is_linked_exists():
