@@ -118,7 +118,10 @@ def run(
         from curation import inspection
 
         first = next(inspection.quarantined(config.output), None)
-        why = f"; the first: {first[0].relative.removesuffix('.parquet')}, record {first[1].row}: {first[1].message}" if first else ""
+        why = ""
+        if first is not None:
+            shard, bad = first
+            why = f"; the first: {shard.relative.removesuffix('.parquet')}, record {bad.row}: {bad.message}"
         raise Unreadable(f"not one of {found['read']:,} records could be read{why}")
     missed = [source for source, floor in report["mixing"]["floors"].items() if not floor["met"]]
     failed = 1 if missed and config.select.on_floor == "fail" else 0
