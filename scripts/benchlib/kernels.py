@@ -13,8 +13,9 @@ from benchlib.costs import Line, cpu_seconds, fit, rate
 from benchlib.tables import Cell, table
 from curation import dedup, diversity, io, synthetic
 from curation.annotate import Annotated, Settings, annotate
+from curation.diversity.measure import add_batch
 from curation.mixing import balance, features
-from curation.text import text_buffer, tokenise
+from curation.text import Tokens, text_buffer, tokenise
 from curation.text.gate import gate
 
 
@@ -87,6 +88,26 @@ def _kernels(folder: Path, standard: features.Standard) -> dict[str, Callable[[l
 
         return call
 
+    def whole_statistics(more: Callable[[Tokens], Any]) -> Callable[[list[_Batch]], Callable[[], Any]]:
+        def make(batches: list[_Batch]) -> Callable[[], Any]:
+            ids = [diversity.hash_ids(b.documents.column("id")) for b in batches]
+
+            def call() -> None:
+                state = diversity.empty(ruler)
+                for b, hashed in zip(batches, ids, strict=True):
+                    tokens = tokenise(text(b))
+                    data, starts = text_buffer(text(b))
+                    diversity.update(state, ruler=ruler, tokens=tokens, data=data, starts=starts, ids_hash=hashed)
+                    more(tokens)
+
+            return call
+
+        return make
+
+    def signed_and_scored(tokens: Tokens) -> None:
+        dedup.signatures(tokens, bands=14, rows=8, ngram=5, seed=1)
+        synthetic.score(tokens, model)
+
     def write(batches: list[_Batch]) -> Callable[[], Any]:
         def call() -> None:
             with io.ShardWriter(str(folder / "written.parquet"), "parquet", batches[0].documents.schema) as writer:
@@ -129,6 +150,8 @@ def _kernels(folder: Path, standard: features.Standard) -> dict[str, Callable[[l
         "gate": each(lambda b: gate(b.done.tokens, *text_buffer(text(b)))),
         "features": each(lambda b: diversity.features(b.done.tokens, ruler)),
         "statistics update": statistics,
+        "all statistics: tokenise, features, update": whole_statistics(lambda b: None),
+        "all statistics, signatures and score on the same tokens": whole_statistics(signed_and_scored),
         "annotate, all of the above but statistics": each(
             lambda b: annotate(b.documents, np.arange(b.documents.num_rows), "bench", Settings(id="id"))
         ),
@@ -139,11 +162,35 @@ def _kernels(folder: Path, standard: features.Standard) -> dict[str, Callable[[l
     }
 
 
-def markdown(kernels: Sequence[Kernel], documents: int, megabytes: float, repeats: int) -> str:
+class States(NamedTuple):
+    """Size of a state of statistics, and CPU milliseconds to load one from its file and to merge two."""
+
+    in_memory: int
+    in_file: int
+    load: float
+    merge: float
+
+
+def states(batches: Sequence[pa.RecordBatch]) -> States:
+    """Of the state of all batches."""
+    ruler = diversity.load_ruler()
+    state = diversity.empty(ruler)
+    for batch in batches:
+        add_batch(state, batch, ruler)
+    data = diversity.dump(state)
+    costs = [min(1000 * cpu_seconds(call, 7) for _ in range(3)) for call in (
+        lambda: diversity.load(data), lambda: diversity.merge(state, state))]  # fmt: skip
+    return States(sum(array.nbytes for array in state.values()), len(data), *costs)
+
+
+def markdown(kernels: Sequence[Kernel], documents: int, megabytes: float, repeats: int, state: States) -> str:
     """The table, under a line that says what was measured."""
     rows: list[list[Cell]] = [[k.name, rate(k.line), k.line.slope * 1000, k.line.fixed * 1000] for k in kernels]
     header = ["kernel", "MB per CPU s (marginal)", "CPU ms per MB", "fixed CPU ms"]
     return (
         f"{documents:,} documents, {megabytes:.1f} MB; slope between half of the batches and all, median of {repeats}."
-        f"\n\n{table(header, rows)}"
+        f"\n\n{table(header, rows)}\n\n"
+        f"A state of the statistics of all this text takes {state.in_memory / 1e6:.1f} MB in memory and "
+        f"{state.in_file / 1e6:.2f} MB in its file; loading 1,000 such files takes {state.load:.1f} CPU s and merging "
+        f"them {state.merge:.1f}."
     )

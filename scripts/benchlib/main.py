@@ -142,9 +142,10 @@ def _kernels(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     paths, _ = _inputs(options, folder)
     texts = corpus.texts_of(paths, options.column, options.megabytes)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    found = kernels.measure(corpus.batches(texts, min(4.0, megabytes / 4)), options.repeats)
+    batches = corpus.batches(texts, min(4.0, megabytes / 4))
+    found, state = kernels.measure(batches, options.repeats), kernels.states(batches)
     numbers = [{"name": k.name, **k.line._asdict(), "marginal_rate": rate(k.line)} for k in found]
-    return kernels.markdown(found, len(texts), megabytes, options.repeats), numbers
+    return kernels.markdown(found, len(texts), megabytes, options.repeats, state), [*numbers, state._asdict()]
 
 
 def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:

@@ -23,7 +23,7 @@ def templated(i):
     a, b = THINGS[i % 12], THINGS[(i * 7 + 3) % 12]
     return (
         f"In this article, we will explore {a} and why they matter. When it comes to {a}, it is vital to know "
-        f"the role of {b} in the history of {a}. One of the most important aspects of {a} is how they connect with {b}. "
+        f"the role of {b} in the history of {a}. One of the best things about {a} is how they connect with {b}. "
         f"In conclusion, {a} are a part of our lives, and they will continue to shape the future of {b} for {i}."
     )
 
