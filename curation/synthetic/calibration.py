@@ -3,8 +3,8 @@
 A score carries an offset of its genre: the same threshold that is passed by 1 % of forum posts is passed by a
 third of learners' essays. Thresholds are therefore order statistics of human anchors of the same stratum
 (source and length bin). A stratum with too few anchors pools with its length bin, then with all, and without
-enough of any the model's own thresholds stand in: those of the worst of the sources that were left out of its
-training, which promise nothing for a new one.
+enough of any the model's own thresholds stand in: beyond those of the sources that were left out of its training, which
+still promises nothing for a new one.
 """
 
 import math
@@ -198,9 +198,9 @@ def _warnings(anchors: Anchors, sources: tuple[str, ...], basis: np.ndarray, lea
     if total < least:
         return [
             f"a false-positive rate of {fpr:g} needs {least} human documents of {LENGTHS[0]} words or more in "
-            f"the reference or in trusted inputs; there are {total}. Labels use the model's own thresholds, those "
-            "of the worst source it was measured on: they find few synthetic texts, and on a genre that those "
-            "sources lack, several times that rate is still possible"
+            f"the reference or in trusted inputs; there are {total}. Labels use the model's own thresholds, beyond "
+            "those of every source it was measured on: they find few synthetic texts, call nothing human, and on a "
+            "genre that those sources lack may still be passed too often"
         ]
     pooled = [name for row, name in enumerate(sources) if (basis[row] != 0).all()]
     if not pooled:

@@ -18,6 +18,8 @@ RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 REPLICATES = 200
 #: human documents of a source and length below which its highest scores set no fallback threshold
 LEAST_OF_SOURCE = 50
+#: such sources from which their spread says how far a new one may lie
+LEAST_SOURCES = 5
 
 
 class HeldOut(NamedTuple):
@@ -151,11 +153,13 @@ def worst_source(logit: np.ndarray, source: np.ndarray, rates: tuple[float, ...]
     """Scores float64[rates] that every source of human text exceeds with at most that rate; rates ascend.
 
     logit and source (codes), both [docs]: human documents of one length, one at least. The highest of the order
-    statistics floor(rate (n + 1)) of the sources that have one and LEAST_OF_SOURCE documents, of the quantile of all
-    sources (each weighing n^1/2), and of the scores at larger rates.
+    statistics floor(rate (n + 1)) of the sources that have one and LEAST_OF_SOURCE documents, of their mean and three
+    deviations between sources (a source that nobody has seen may be worse than the worst so far; from LEAST_SOURCES
+    sources), of the quantile of all sources (each weighing n^1/2), and of the scores at larger rates.
     """
     names, codes, counts = np.unique(source, return_inverse=True, return_counts=True)
     found = np.array([source_quantile(logit, counts[codes] ** -0.5, 1 - rate) for rate in rates])
+    each: list[list[float]] = [[] for _ in rates]
     for code in range(len(names)):
         ranked = -np.sort(-logit[codes == code].astype(np.float64))
         if len(ranked) < LEAST_OF_SOURCE:
@@ -163,7 +167,11 @@ def worst_source(logit: np.ndarray, source: np.ndarray, rates: tuple[float, ...]
         for r, rate in enumerate(rates):
             allowed = int(np.floor(rate * (len(ranked) + 1)))
             if allowed:
-                found[r] = max(found[r], ranked[allowed - 1])
+                each[r].append(float(ranked[allowed - 1]))
+    for r, values in enumerate(each):
+        if len(values) >= LEAST_SOURCES:
+            values = [*values, float(np.mean(values) + 3 * np.std(values, ddof=1))]
+        found[r] = max(found[r], *values) if values else found[r]
     return np.maximum.accumulate(found[::-1])[::-1]
 
 

@@ -244,3 +244,16 @@ def test_without_anchors_nothing_is_called_human() -> None:
     human = label == LABELS.index("human")
     assert human.any() and (p[human] < 0.1).all()
     assert not (human & (score > known.threshold[0, -1, LENGTHS.index(150), 0])).any()
+
+
+def test_a_new_source_may_be_worse_than_the_worst_so_far() -> None:
+    """From five sources on, the fallback lies three deviations between sources above their mean, if that is higher."""
+    draw = np.random.default_rng(8)
+    logit = np.concatenate([draw.normal(middle, 1, 400) for middle in range(6)])
+    source = np.repeat(np.arange(6), 400)
+    own = [np.sort(logit[source == code])[-4] for code in range(6)]  # floor(.01 * 401) from the top
+    at = FPR_GRID.index(0.01)
+    assert worst_source(logit, source)[at] == pytest.approx(np.mean(own) + 3 * np.std(own, ddof=1))
+    assert worst_source(logit, source)[at] > max(own)
+    few = source < 4
+    assert worst_source(logit[few], source[few])[at] == max(own[:4])
