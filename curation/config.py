@@ -177,6 +177,27 @@ class Select(Section):
         return self
 
 
+class Require(Section):
+    """What a run must reach: one that misses something exits with 1 and says what."""
+
+    budget: bool = Field(True, description="the selection fills the budget")
+    ess: float | None = Field(None, ge=0, le=1, description="least effective share of the kept documents")
+    ess_group: float | None = Field(None, ge=0, le=1, description="the same for every writer group")
+    tolerance: float | None = Field(None, gt=0, description="most standard errors that a balanced feature stays off")
+    coverage: float | None = Field(None, ge=0, le=1, description="least share of the crawl that the reference covers")
+    source: dict[str, float] = Field(default_factory=dict, description="least weight by source, 1 being as before")
+    language: dict[str, float] = Field(default_factory=dict, description="the same by language")
+    group: dict[str, float] = Field(default_factory=dict, description="the same by writer group")
+
+    @field_validator("source", "language", "group")
+    @classmethod
+    def _positive(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, least in value.items():
+            if not least >= 0:
+                raise ValueError(f"the least weight of {name!r} is a multiple of that before, 0 or more, not {least:g}")
+        return value
+
+
 class Signals(Section):
     features: bool = Field(True, description="store the columns that mixing needs")
 
@@ -222,6 +243,7 @@ class Config(Section):
     measure: Measure = Field(default_factory=Measure)
     mix: Mix = Field(default_factory=Mix)
     select: Select = Field(default_factory=Select)
+    require: Require = Field(default_factory=Require)
     signals: Signals = Field(default_factory=Signals)
     against: list[str] = Field(
         default_factory=list, description="output folders of earlier runs whose documents must not come again"

@@ -79,6 +79,7 @@ KINDS = {
         FAILED, "an input file was replaced, grew or went away while the job read it", "run the same command again"
     ),
     "records-lost": Kind(FAILED, "read is not kept + excluded + quarantined", "a defect of curation: report it"),
+    "requirement-missed": Kind(FAILED, "the mix does not reach what `require` asks for", "see docs/mixing.md"),
     "floor-missed": Kind(FAILED, "less of a source was kept than `select.floors` asks for", "see docs/mixing.md"),
     "disk-full": Kind(FAILED, "no space is left where the output or temporary files go", "free space, run again"),
     "io-error": Kind(FAILED, "the operating system or object store failed", "run the same command again"),

@@ -14,6 +14,7 @@ from curation.jobs import (
     annotate,
     duplicates,
     earlier_outputs,
+    guarantees,
     hosts,
     lines,
     ratio,
@@ -118,24 +119,18 @@ def run(
         from curation import inspection
 
         first = next(inspection.quarantined(config.output), None)
-        why = ""
-        if first is not None:
-            shard, bad = first
-            why = f"; the first: {shard.relative.removesuffix('.parquet')}, record {bad.row}: {bad.message}"
+        name = first[0].relative.removesuffix(".parquet") if first else ""
+        why = f"; the first: {name}, record {first[1].row}: {first[1].message}" if first else ""
         raise Unreadable(f"not one of {found['read']:,} records could be read{why}")
-    missed = [source for source, floor in report["mixing"]["floors"].items() if not floor["met"]]
-    failed = 1 if missed and config.select.on_floor == "fail" else 0
-    for source in missed:
-        floor = report["mixing"]["floors"][source]
-        message = (
-            f"FLOOR MISSED: {floor['kept']:.1%} of source {source!r} was kept, select.floors asks for "
-            f"{floor['floor']:.1%}: {floor['missing']:,} documents too few"
-            + "".join(f"; {count:,} left as {reason}" for reason, count in floor["by_reason"].items())
-        )
+    missed = guarantees.missed(config, report)
+    failed = 1 if missed else 0
+    warned = guarantees.below_floors(report) if config.select.on_floor == "warn" else []
+    for item in (*warned, *missed):
         if as_json:
-            events.to_stream(sys.stderr)(events.event("error", code="floor-missed", message=message, exit=failed))
+            line = events.event("error", code=item.code, message=item.message, exit=failed)
+            events.to_stream(sys.stderr)(line)
         else:
-            print(f"curation: {message} [floor-missed]", file=sys.stderr)
+            print(f"curation: {item.message} [{item.code}]", file=sys.stderr)
     return failed
 
 

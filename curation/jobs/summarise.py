@@ -8,12 +8,22 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 
-from curation import diversity, io
+from curation import io
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import benchmarks, earlier_outputs, hosts, lines, measured, resolve, select, stages, tables
+from curation.jobs import (
+    benchmarks,
+    earlier_outputs,
+    guarantees,
+    hosts,
+    lines,
+    measured,
+    resolve,
+    select,
+    stages,
+    tables,
+)
 from curation.jobs import weights as weighing
 from curation.plan import Job, Shard
-from curation.report.feature_names import readable
 from curation.synthetic.calibration import BASES
 from curation.synthetic.evaluation import LENGTHS
 
@@ -37,7 +47,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
         "synthetic": _synthetic(job, weights, counts),
         "diversity": measured.section(job),
         "variance": weights["mix"].get("variance") or {"reason": "nothing was balanced, so there is no mix to compare"},
-        "mixing": _mixing(job, weights, documents, counts),
+        "mixing": guarantees.section(job, weights, documents, counts),
         "run": {
             "name": f"{output}",
             "output": output,
@@ -223,82 +233,6 @@ def _strata(job: Job) -> list[dict[str, Any]]:
         for at, words in enumerate(LENGTHS)
         if row == len(sources) or BASES[stored["basis"][0][row][at]] == "stratum"
     ]
-
-
-def _mixing(
-    job: Job, weights: dict[str, Any], documents: dict[str, Any], counts: list[dict[str, Any]]
-) -> dict[str, Any]:
-    mix, how = weights["mix"], weights["mode"]
-    select_config = job.config.select
-    floors = {}
-    for source, floor in sorted(select_config.floors.items()):
-        entry = documents["by_source"].get(source)
-        kept = entry["kept"] / entry["read"] if entry and entry["read"] else 0.0
-        floors[source] = {
-            "floor": floor,
-            "kept": kept,
-            "met": kept >= floor,
-            "missing": max(0, math.ceil(floor * entry["read"] - 1e-9) - entry["kept"]) if entry else 0,
-            "by_reason": entry["by_reason"] if entry else {},
-        }
-    before = {source: v["documents"] for source, v in weights["sources"].items()}
-    total, mass = sum(before.values()), sum(v["weight"] for v in weights["sources"].values())
-    ruler = diversity.load_ruler()
-    result: dict[str, Any] = {
-        "mode": how,
-        "floors": floors,
-        "retention": {
-            source: (v["weight"] / mass) / (before[source] / total) if before[source] and mass else None
-            for source, v in sorted(weights["sources"].items())
-        },
-        "budget": _budget(job, weights, counts),
-        "warnings": [readable(warning, ruler) for warning in mix.get("warnings", [])],
-    }
-    if how == "none" and not weights["weighs_clusters"]:
-        return {**result, "reason": "documents were not weighed: there is no reference, or mix.mode is none"}
-    result["ess"] = {"documents": mix.get("ess_share")}
-    if "groups" in mix:
-        groups = mix["groups"]
-        result["ess"] |= {
-            "tokens": mix["ess_tokens"] / mix["tokens"] if mix["ess_tokens"] is not None and mix["tokens"] else None,
-            "by_group": {
-                name or "no group": g["ess"] / g["documents"] if g["ess"] is not None else None
-                for name, g in groups.items()
-            },
-        }
-        result["tolerance"] = {
-            "asked": mix["tolerance"]["asked"],
-            "used": mix["tolerance"]["used"],
-            "largest imbalance": (mix["imbalance"] or {}).get("after", {}).get("largest"),
-        }
-        result["worst_features"] = [
-            {"name": readable(f["feature"], ruler), "before": f["before"], "after": f["after"]}
-            for f in mix["worst_features"]
-        ]
-        result["coverage"] = mix["coverage"]
-        result["weights"] = {"quantiles": mix["weight_quantiles"]}
-    return result
-
-
-def _budget(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) -> dict[str, Any] | None:
-    select_config, search = job.config.select, weights["selection"]
-    if search is None:
-        return None
-    warnings = []
-    if search["short"]:
-        unit = "tokens" if select_config.tokens else "documents"
-        warnings.append(
-            f"the budget asks for {search['short']:,} {unit} more than every document at "
-            f"select.max_repeats {select_config.max_repeats} gives: raise max_repeats or read more"
-        )
-    return {
-        "documents": search["budget"] if not select_config.tokens else None,
-        "tokens": select_config.tokens,
-        "selected_documents": sum(c["copies"] for c in counts),
-        "selected_tokens": sum(c["tokens_selected"] for c in counts),
-        "repeated": sum(c["repeated"] for c in counts),
-        "warnings": warnings,
-    }
 
 
 def _warnings(

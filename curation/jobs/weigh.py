@@ -278,12 +278,14 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
     """Write what was found to decisions/weights.json and hand on what select needs."""
     weighed, found = context["weights"], context.get("coverage")
     totals, solution = weighed.totals, weighed.solution
-    report: dict[str, Any] = {}
-    if found is not None and totals.summary is not None:
-        report = mix_report.report(
-            totals.summary, solution, found["targets"], found["errors"], found["cover"], feature_names(found["extras"])
-        )
-        report["variance"] = variance(totals.summary, _profile(job))
+    report: dict[str, Any] = {"status": solution.status, "reason": solution.reason}
+    if totals.summary is not None:
+        extras = found["extras"] if found else ()
+        cover = found["cover"] if found else None
+        kinds = gate.cell_names(_profile(job).centroids) if found else ()
+        report = mix_report.report(totals.summary, solution, *_goal(context), cover, feature_names(extras), kinds)
+        if found is not None:
+            report["variance"] = variance(totals.summary, _profile(job))
     search = budget.search(context)
     high = (report.get("weight_quantiles") or {}).get("0.95")
     final = Final(
@@ -305,9 +307,12 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
             "tokens": totals.tokens,
             "final": final._asdict(),
             "selection": None if search is None else search._asdict(),
-            "sources": {s: {"documents": n, "weight": m / weights.FIXED} for s, (n, m) in totals.source.items()},
+            "groups": {
+                kind: {name: {"documents": n, "weight": m / weights.FIXED} for name, (n, m) in found.items()}
+                for kind, found in totals.groups.items()
+            },
             "synthetic": shares.estimates(totals.scores, context),
-            "mix": report or {"status": solution.status, "reason": solution.reason, "ess": solution.ess},
+            "mix": report,
         },
     )
     return _load(job, None, context)

@@ -18,6 +18,10 @@ from curation.mixing.features import Standard, held_out_matrix
 from curation.plan import Context, Job, Shard
 
 FIXED = 1 << 20  # a weight of 1 in the sums
+KINDS = {"source": "source", "language": "lang", "group": "group"}  # of groups, and their columns in signals
+
+#: by kind and name: documents, and their weight in FIXED parts
+Groups = dict[str, dict[str, tuple[int, int]]]
 
 
 class Item(NamedTuple):
@@ -38,7 +42,7 @@ class Totals(NamedTuple):
     mass: tuple[int, int, int]  # weight at the cap, below it inside the coverage, and outside, in FIXED parts
     tokens: int
     summary: mix_report.Summary | None
-    source: dict[str, tuple[int, int]]  # documents and weight
+    groups: Groups
     scores: dict[str, Any] | None
 
 
@@ -55,7 +59,7 @@ class Weighed(NamedTuple):
 
 def nothing(features: int) -> Totals:
     """The sums of no documents."""
-    return Totals(balance.empty_sums(features, second=False), 0, (0, 0, 0), 0, None, {}, None)
+    return Totals(balance.empty_sums(features, second=False), 0, (0, 0, 0), 0, None, {kind: {} for kind in KINDS}, None)
 
 
 def write(
@@ -101,15 +105,11 @@ def _sums(
     tokens = signals.column("tokens").to_numpy()
     mass = np.rint(raw * FIXED).astype(np.int64)
     capped = item.inside & (raw >= top)
-    summary = None
-    if standard is not None:
-        held_out = held_out_matrix(signals, standard)
-        summary = mix_report.summarise(
-            raw, item.base.plain, tokens, signals.column("group"), item.matrix, held_out, item.inside,
-            max(solution.cap, top),
-        )  # fmt: skip
-    table = pa.table({"source": signals.column("source"), "kept": kept.astype(np.int64), "mass": mass})
-    by_source = table.group_by("source").aggregate([("kept", "sum"), ("mass", "sum")]).to_pylist()
+    held_out = held_out_matrix(signals, standard) if standard is not None else np.zeros((len(raw), 0))
+    summary = mix_report.summarise(
+        raw, item.base.plain, tokens, signals.column("group"), item.matrix, held_out, item.inside,
+        max(solution.cap, top),
+    )  # fmt: skip
     scored = job.config.detect.enabled
     return Totals(
         balance.pass_sums(item.matrix, item.q, solution, second=False),
@@ -117,9 +117,18 @@ def _sums(
         (int(mass[capped].sum()), int(mass[item.inside & ~capped].sum()), int(mass[~item.inside].sum())),
         int(tokens[kept].sum()),
         summary,
-        {row["source"]: (row["kept_sum"], row["mass_sum"]) for row in by_source},
+        {kind: _by_name(signals.column(column), kept, mass) for kind, column in KINDS.items()},
         shares.scored(item.documents, shard, context, raw, item.inside) if scored else None,
     )
+
+
+def _by_name(column: Any, kept: np.ndarray, mass: np.ndarray) -> dict[str, tuple[int, int]]:
+    coded = column.cast(pa.string()).fill_null("").dictionary_encode()
+    names, codes = coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False)
+    sums = np.zeros((2, len(names)), np.int64)
+    np.add.at(sums[0], codes, kept.astype(np.int64))
+    np.add.at(sums[1], codes, mass)
+    return {name: (int(n), int(w)) for name, n, w in zip(names, *sums, strict=True) if n}
 
 
 def _table(item: Item, raw: np.ndarray) -> pa.RecordBatch:
@@ -139,20 +148,21 @@ def _table(item: Item, raw: np.ndarray) -> pa.RecordBatch:
 
 def merge(a: Totals, b: Totals) -> Totals:
     """The sums over the documents of both."""
-    none = (0, 0)
     return Totals(
         balance.merge(a.sums, b.sums),
         a.kept + b.kept,
         (a.mass[0] + b.mass[0], a.mass[1] + b.mass[1], a.mass[2] + b.mass[2]),
         a.tokens + b.tokens,
         _either(mix_report.summary_merge, a.summary, b.summary),
-        {s: _add(a.source.get(s, none), b.source.get(s, none)) for s in sorted({*a.source, *b.source})},
+        {kind: _merged(a.groups[kind], b.groups[kind]) for kind in KINDS},
         _either(shares.add, a.scores, b.scores),
     )
 
 
-def _add(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    return a[0] + b[0], a[1] + b[1]
+def _merged(a: dict[str, tuple[int, int]], b: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    none, names = (0, 0), sorted({*a, *b})
+    both = {name: (a.get(name, none), b.get(name, none)) for name in names}
+    return {name: (x[0] + y[0], x[1] + y[1]) for name, (x, y) in both.items()}
 
 
 def _either(combine: Any, a: Any, b: Any) -> Any:

@@ -21,7 +21,7 @@ were not there. A Newton step needs only sums over documents, so a host makes a 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Sums(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """A point of the dual; plain numbers, so it goes through pickle and `to_json` unchanged."""
+    """A point of the dual, in plain numbers."""
 
     b: tuple[float, ...]  # one coefficient a feature
     offset: float  # minus the logarithm of the normaliser
@@ -290,18 +290,6 @@ def dual_value(sums: Sums, goal: Goal, solution: Solution) -> float:
     potential = float(moments.to_float(sums.value.sum(1), moments.VALUE)) * solution.cap / int(sums.counts[0])
     penalty = solution.slack * _sum(goal.errors * np.abs(b)) + 0.5 * _RIDGE * _sum(b * b)
     return potential - solution.offset - _sum(b * goal.targets) + penalty
-
-
-def to_json(solution: Solution) -> dict[str, Any]:
-    """Plain values for JSON; numbers survive the round trip exactly."""
-    return solution._asdict()
-
-
-def from_json(values: dict[str, Any]) -> Solution:
-    """The solution that `to_json` wrote, also after a trip through JSON text."""
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    plain["history"] = tuple(tuple(record) for record in values["history"])
-    return Solution(**plain)
 
 
 def _curvature(sums: Sums, cap: float) -> np.ndarray:

@@ -139,7 +139,8 @@ def mix(
     if not parts:
         return [], {"status": "unchanged", "reason": "no documents", "documents": 0}
     summary = reduce(report.summary_merge, parts)
-    return weighed, report.report(summary, solution, targets, errors, cover, feature_names(extras))
+    names, kinds = feature_names(extras), gate.cell_names(profile.centroids)
+    return weighed, report.report(summary, solution, targets, errors, cover, names, kinds)
 
 
 def _without_features(bases: list[Base], cap: float, passes: int) -> tuple[list[np.ndarray], dict[str, Any]]:

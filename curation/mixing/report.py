@@ -14,6 +14,7 @@ from curation.mixing.gate import Coverage
 _BITS = 20
 _OCTAVE = 16  # buckets of weights by factor of two
 _ZERO = 40 * _OCTAVE  # bucket of weight 1
+CROWDED = 0.1  # of the crawl in a kind of text that is not balanced, above which a warning says so
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -137,6 +138,7 @@ def report(
     errors: np.ndarray,
     cover: Coverage | None,
     names: Sequence[str] = FEATURE_NAMES,
+    cells: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The `mixing` part of report.json; every value that cannot be computed is None.
 
@@ -186,8 +188,10 @@ def report(
     }
     if cover is not None:
         out["cells"] = [
-            {"covered": bool(c), "crawl": float(x), "reference": float(r), "target": float(t)}
-            for c, x, r, t in zip(cover.covered, cover.crawl, cover.reference, cover.target, strict=True)
+            {"name": name, "covered": bool(c), "crawl": float(x), "reference": float(r), "target": float(t)}
+            for name, c, x, r, t in zip(
+                cells, cover.covered, cover.crawl, cover.reference, cover.target, strict=True
+            )
         ]
     if balanced:
         before = (moment_result(summary.before)[0] - targets) / errors
@@ -228,6 +232,13 @@ def _warnings(out: dict[str, Any]) -> list[str]:
             f"cannot bring {item['feature']} to the reference: "
             f"{item['attained']:.4g} reached, {item['target']:.4g} wanted"
         )
+    for cell in out["cells"] or []:
+        if not cell["covered"] and cell["crawl"] >= CROWDED and cell["reference"] > 0:
+            found.append(
+                f"{cell['name']} holds {cell['crawl']:.0%} of the crawl and {cell['reference']:.1%} of the reference, "
+                "too little to balance it: either a kind of text that the reference lacks, or synthetic text that "
+                "crowds it. Verdicts (detect.enabled with anchors) or mix.mode ratio tell them apart"
+            )
     if out["coverage"] is not None and out["coverage"] < 0.5:
         found.append(f"the reference covers {out['coverage']:.0%} of the documents; the others keep their weight")
     return found

@@ -19,6 +19,7 @@ from curation.report.words import (
     ratio,
     section,
     share,
+    value,
 )
 
 TINY_ESS = 0.10  # below this share the weighted mix rests on a few documents
@@ -293,6 +294,18 @@ def _mixing(report: Mapping[str, Any]) -> list[Finding]:
                     f"{share(floor.get('kept'))} of this source is kept; its floor is "
                     f"{share(floor.get('floor'))}.",
                     "For a source below its floor: raise its mix.multipliers or the budget.",
+                )
+            )
+    for item in map(section, listing(mixing.get("constraints"))):
+        if item.get("met") is False:
+            reached = "it cannot be told" if item.get("reached") is None else f"{value(item['reached'])} was reached"
+            why = f" ({clean(item['why'])})" if item.get("why") else ""
+            found.append(
+                Finding(
+                    "stop",
+                    f"Required and missed: {clean(item.get('name'), 60)}",
+                    f"require asks for {value(item.get('asked'))}; {reached}{why}.",
+                    "Ask for less under require, or give the mix more: reference text, slack, a larger crawl.",
                 )
             )
     ess = number(section(mixing, "ess").get("documents"))

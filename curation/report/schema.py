@@ -261,6 +261,19 @@ class Feature(TypedDict, total=False):
     name: str
     before: float | None
     after: float | None
+    target: float  # mean in the reference
+    attained: float  # mean of the mix
+    tolerance: float | None  # in units of the feature; None where nothing was balanced
+
+
+class Constraint(TypedDict, total=False):
+    """Something that `require` asks for."""
+
+    name: str
+    asked: float
+    reached: float | None  # None: cannot be told
+    met: bool
+    why: str
 
 
 class Floor(TypedDict, total=False):
@@ -288,10 +301,18 @@ class Mixing(TypedDict, total=False):
     mode: str
     ess: EffectiveSize
     tolerance: dict[str, float]  # name -> value, such as asked, reached
+    status: str  # converged, unreachable (some features), hopeless (base weights) or unchanged
+    status_reason: str | None
+    features: int  # that are balanced
     worst_features: list[Feature]
+    unreachable: list[Feature]  # more than three standard errors off
     coverage: float | None  # share of documents that the reference covers
+    cells: list[dict[str, object]] | None  # by kind of text: crawl's, reference's and target share, covered or not
+    constraints: list[Constraint]
     floors: dict[str, Floor]  # by source
     retention: dict[str, float | None]  # share of weight kept by source (1 = as much as before)
+    retention_by_language: dict[str, float | None]
+    retention_by_group: dict[str, float | None]
     weights: WeightTable
     budget: Budget
     warnings: list[str]
