@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from curation import dedup, diversity, schema, synthetic
 from curation.batch import as_strings, dates, pack
@@ -17,6 +18,8 @@ from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer
 from curation.text.urls import keys_and_hosts
 from curation.token_pass import TokenPass, token_pass
+
+LONGEST_LABEL = 200  # characters of the name of a source or group
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def annotate(
     columns: dict[str, pa.Array] = {
         "row": pa.array(rows, pa.int64()),
         "id": public_ids(batch, settings.id, content),
-        "source": _strings(batch, settings.source, pa.repeat(source, documents)),
+        "source": _labels(_strings(batch, settings.source, pa.repeat(source, documents))),
         "bytes": pa.array(np.diff(starts), pa.int64()),
         "word_count": pa.array(words, pa.int64()),
         "tokens": _counts(batch, settings.tokens, words),
@@ -111,7 +114,7 @@ def annotate(
     }
     if settings.url is not None:
         columns["url_key"], columns["host"] = keys_and_hosts(as_strings(_column(batch, settings.url)))
-    columns["group"] = _strings(batch, settings.group, pa.nulls(documents, pa.string()))
+    columns["group"] = _labels(_strings(batch, settings.group, pa.nulls(documents, pa.string())))
     if settings.gated:
         gated = gate.gate(tokens, data, starts)
         columns["gate"] = pa.array(gate.GATES, pa.string()).take(pa.array(gated.code))
@@ -190,6 +193,23 @@ def _strings(batch: pa.RecordBatch, name: str | None, default: pa.Array | None) 
         return default
     values = as_strings(_column(batch, name))
     return pc.coalesce(values, default) if default is not None and values.null_count else values
+
+
+def _labels(values: pa.Array) -> pa.Array:
+    """Names by which documents are counted; of one that is longer than LONGEST_LABEL, its beginning and a hash.
+
+    Arrays of names have the width of the longest, so that a text taken for a name would fill the memory.
+    """
+    if not len(values) or (pc.max(pc.binary_length(values)).as_py() or 0) <= LONGEST_LABEL:
+        return values
+    cut = LONGEST_LABEL // 2
+    return pa.array(
+        [
+            v if v is None or len(v) <= LONGEST_LABEL else f"{v[:cut]}#{xxhash.xxh3_128_hexdigest(v.encode())}"
+            for v in values.to_pylist()
+        ],
+        pa.string(),
+    )
 
 
 def _counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Array:

@@ -12,6 +12,7 @@ TRACKING = frozenset(
         *("ref_src", "spm", "_ga", "_gl", "oly_anon_id"),
     ]
 )
+LONGEST_HOST = 260  # characters: a name of 253 (RFC 1035, section 2.3.4) and a port
 _PORTS = {"http": "80", "https": "443", "ftp": "21"}
 
 
@@ -64,5 +65,6 @@ def keys_and_hosts(urls: pa.Array) -> tuple[pa.Array, pa.Array]:
             hosts.append(None)
             continue
         keys.append(xxhash.xxh3_128_digest(canonical.encode("utf-8", "surrogatepass")))
-        hosts.append(canonical.split("/", 3)[2].encode("utf-8", "replace").decode())
+        host = canonical.split("/", 3)[2].encode("utf-8", "replace").decode()
+        hosts.append(host if len(host) <= LONGEST_HOST else None)
     return pa.array(keys, pa.binary(16)), pa.array(hosts, pa.string())

@@ -93,3 +93,15 @@ def test_a_footer_that_lies_about_sizes(tmp_path):
 )
 def test_the_size_in_a_page_header(header, size):
     assert page_bytes(header) == size
+
+
+@pytest.mark.parametrize("key", ["source", "group", "url"])
+def test_a_text_where_a_name_should_be(tmp_path, key):
+    # as wide as the longest, an array of these names would take 3 GB
+    rows = [
+        {**r, "name": "http://" * (key == "url") + "x" * (2_000_000 if i == 7 else i)} for i, r in enumerate(good(400))
+    ]
+    put(tmp_path, "a.jsonl", lines(rows))
+    counts, peak = subprocess_run(tmp_path, f"columns.{key}=name", "dedup.enabled=false")
+    assert counts["kept"] == 400
+    assert peak < 1200, f"{peak:.0f} MB"
