@@ -24,7 +24,18 @@ from curation.config import ConfigError, load
 from curation.diversity import reference
 
 PACKAGE = Path(curation.__file__).parent
-FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "imp", "ctypes", "xmlrpc"}
+FORBIDDEN_IMPORTS = {
+    "pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "marshal",
+    "shelve",
+    "imp",
+    "ctypes",
+    "xmlrpc",
+}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "execfile"}
 
 
@@ -161,7 +172,9 @@ def test_a_configuration_with_objects_executes_nothing(tmp_path, text):
     path.write_text(text.replace("{trap}", str(trap)))
     shown = CliRunner().invoke(app, ["run", str(path)])
     assert shown.exit_code == 2 and "not valid YAML" in shown.output
-    shown = CliRunner().invoke(app, ["run", "-i", "x", "-o", "y", "-s", f"run.seed={text.replace('{trap}', str(trap))}"])
+    shown = CliRunner().invoke(
+        app, ["run", "-i", "x", "-o", "y", "-s", f"run.seed={text.replace('{trap}', str(trap))}"]
+    )
     assert shown.exit_code == 2, shown.output
     assert not trap.exists()
 
