@@ -15,10 +15,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--logs", required=True, help="folder for datatrove's logs and completion marks")
     parser.add_argument("--tasks", type=int, default=1, help="ranks that share the files")
     parser.add_argument("--slurm", metavar="PARTITION", help="submit to this partition instead of running here")
+    parser.add_argument("--ray", action="store_true", help="run on the Ray cluster that this machine belongs to")
     args = parser.parse_args(argv)
     executor, options = LocalPipelineExecutor, {}
     if args.slurm:
         executor, options = SlurmPipelineExecutor, {"partition": args.slurm, "time": "04:00:00"}
+    if args.ray:
+        from datatrove.executor import RayPipelineExecutor
+
+        executor, options = RayPipelineExecutor, {}
     config = {"inputs": [{"path": args.input}], "output": args.output}
     try:
         chain = curate_executors(config, logging_dir=args.logs, tasks=args.tasks, executor=executor, **options)

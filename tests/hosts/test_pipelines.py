@@ -44,9 +44,12 @@ def test_every_host_curates_alike(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == documents
     arguments = ["--input", folder, "--output", str(tmp_path / "trove"), "--logs", str(tmp_path / "logs")]
     main("datatrove_curate.py")(arguments)
+    main("dask_curate.py")(["--input", folder, "--output", str(tmp_path / "dask")])
+    assert capsys.readouterr().out.splitlines()[-1] == documents
     expected = kept(tmp_path / "local/kept")
     assert len(expected) == 2
-    assert kept(tmp_path / "beam/kept") == kept(tmp_path / "trove/kept") == expected
+    for host in ("beam", "trove", "dask"):
+        assert kept(tmp_path / host / "kept") == expected, host
 
 
 def test_beam_detect(tmp_path, capsys):
@@ -70,7 +73,7 @@ def test_datatrove_detect(tmp_path):
     assert measured["documents"]["value"] == with_text
 
 
-@pytest.mark.parametrize("name", ["beam_curate", "beam_detect", "datatrove_curate", "local_curate"])
+@pytest.mark.parametrize("name", ["beam_curate", "beam_detect", "dask_curate", "datatrove_curate", "local_curate"])
 def test_scripts_tell_what_is_wrong_in_one_line(name, tmp_path, capsys):
     arguments = ["--input", str(tmp_path / "nothing"), "--output", str(tmp_path / "out")]
     logs = ["--logs", str(tmp_path / "logs")] if name == "datatrove_curate" else []
