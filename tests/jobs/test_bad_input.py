@@ -321,7 +321,8 @@ def test_a_document_of_200_mb(tmp_path, form):
     counts, peak = subprocess_run(tmp_path, "limits.document_mb=100")
     assert (counts["kept"], counts["quarantined"]) == (1, 1)
     assert errors(tmp_path / "out") == ["document_too_long" if form == "parquet" else "line_too_long"]
-    assert peak < 2000, f"{peak:.0f} MB"
+    # the check of columns before work looks at lines of up to 256 MB, whatever the limit
+    assert peak < 3200, f"{peak:.0f} MB"
 
 
 def test_a_higher_limit_reads_only_the_shards_again_that_had_longer_documents(tmp_path):
