@@ -6,7 +6,8 @@ from curation.diversity.human import Human
 from curation.diversity.measure import hash_ids, hash_texts, measure
 from curation.diversity.registry import STATISTICS, Statistic, readings
 from curation.diversity.ruler import Ruler, load_ruler
-from curation.diversity.state import Counts, State, compact, dump, empty, load, merge, sealed, update, without
+from curation.diversity.state import Counts, State, compact, empty, merge, sealed, update, without
+from curation.diversity.state_file import dump, load
 from curation.diversity.statistics import Measured, compare, core_moments, result, values
 from curation.diversity.variance import Moments, effective_rank, floor, moments_of, variance_retention
 

@@ -1,34 +1,32 @@
-"""The mergeable state of the statistics: empty, update, merge, compact, result (in `statistics`), dump and
-load.
+"""The mergeable state of the statistics: empty, update, merge and compact; result is in `statistics`, dump and load in
+`state_file`.
 
 A state is a dict of NumPy arrays, each with one operation in OPERATIONS. Every operation is associative and
 commutative and all sums are of integers, so the state of a corpus is the same, bit for bit, however it was
 cut into batches and shards and in whichever order those were merged. In memory a state takes about 14 MB.
 """
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
-import zstandard
 
 from curation.diversity.features import Features
 from curation.diversity.features import features as make_features
 from curation.diversity.ruler import Ruler
 from curation.kernels.hashing import mix64_array
 from curation.kernels.histograms import SAMPLE, SLOTS, count_kernel, mentions_kernel, merge_samples, moments_kernel
+from curation.kernels.packing import add_saturating
 from curation.text.tokens import Tokens
 
 State = dict[str, np.ndarray]
 
-VERSION = "statistics-2"
 RESERVOIR = 2048  # documents
 EXCERPT = 1024  # bytes of each of them
 SEED = np.uint64(0x5DEECE66D1CE4E5B)
-_MOST_BYTES = 1 << 27
 TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions", "threaded")
 GRAMS = ("word", "run4", "run8")
+RESERVOIR_PARTS = ("priority", "content", "length", "text")
 
 #: what merging does with each array: add integers, add and saturate at 2^32 - 1, take the larger, require
 #: equality, or join samples and reservoirs (`compact` then cuts them to size)
@@ -48,7 +46,7 @@ OPERATIONS = {
     "thread_keys": "sample",
     "thread_values": "sample",
     **{f"{g}_{part}": "sample" for g in GRAMS for part in ("keys", "values")},
-    **{f"reservoir_{part}": "bottom-k" for part in ("priority", "content", "length", "text")},
+    **{f"reservoir_{part}": "bottom-k" for part in RESERVOIR_PARTS},
 }
 
 
@@ -71,7 +69,7 @@ class Counts(NamedTuple):
 
 def empty(ruler: Ruler) -> State:
     """The state of no documents, for one ruler."""
-    state = {name: array.copy() for name, array in _EMPTY.items()}
+    state = {name: array.copy() for name, array in EMPTY.items()}
     state["ruler"] = np.frombuffer(ruler.version.encode(), np.uint8).copy()
     return state
 
@@ -102,7 +100,7 @@ def _empty() -> State:
     return state
 
 
-_EMPTY = _empty()
+EMPTY = _empty()
 
 
 def update(
@@ -190,22 +188,37 @@ def merge(a: State, b: State) -> State:
         elif operation == "max":
             merged[name] = np.maximum(x, y)
         elif operation == "saturate":
-            merged[name] = x + y
-            merged[name][merged[name] < x] = np.iinfo(np.uint32).max
-        elif operation == "bottom-k":
-            merged[name] = np.concatenate([x, y])
+            merged[name] = np.empty_like(x)
+            add_saturating(x.reshape(-1), y.reshape(-1), merged[name].reshape(-1))
         else:
             merged[name] = x
+    order = _order(*(np.concatenate([s[f"reservoir_{part}"] for s in (a, b)]) for part in ("priority", "content")))
+    for part in RESERVOIR_PARTS:
+        merged[f"reservoir_{part}"] = _taken(a[f"reservoir_{part}"], b[f"reservoir_{part}"], order)
     for i, gram in enumerate(GRAMS):
         _join_samples(merged, i, b[f"{gram}_keys"], b[f"{gram}_values"])
     _join_threads(merged, b["thread_keys"], b["thread_values"])
-    return compact(merged)
+    return merged
+
+
+def _taken(a: np.ndarray, b: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of a and, after them, of b, without joining the two."""
+    found = np.empty((len(rows), *a.shape[1:]), a.dtype)
+    first = rows < len(a)
+    found[first] = a[rows[first]]
+    found[~first] = b[rows[~first] - len(a)]
+    return found
+
+
+def _order(priority: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The documents that a reservoir holds, in their order."""
+    return np.lexsort((content, priority))[:RESERVOIR]
 
 
 def compact(state: State) -> State:
     """Order the reservoir and cut it to its size, in place; states are equal as arrays when compact."""
-    order = np.lexsort((state["reservoir_content"], state["reservoir_priority"]))[:RESERVOIR]
-    for part in ("priority", "content", "length", "text"):
+    order = _order(state["reservoir_priority"], state["reservoir_content"])
+    for part in RESERVOIR_PARTS:
         state[f"reservoir_{part}"] = state[f"reservoir_{part}"][order]
     return state
 
@@ -295,7 +308,7 @@ def _excerpt(document: np.ndarray) -> np.ndarray:
 
 def sealed(state: State) -> State:
     """The state without any text, for files that are given away; what rests on the sample of documents is lost."""
-    none = {name: _EMPTY[name].copy() for name, operation in OPERATIONS.items() if operation == "bottom-k"}
+    none = {name: EMPTY[name].copy() for name, operation in OPERATIONS.items() if operation == "bottom-k"}
     return {**state, **none}
 
 
@@ -314,48 +327,3 @@ def excerpts(state: State) -> list[bytes]:
     """The texts of the reservoir in order of their priority."""
     rows = zip(state["reservoir_text"], state["reservoir_length"].tolist(), strict=True)
     return [row[:n].tobytes() for row, n in rows]
-
-
-def dump(state: State) -> bytes:
-    """The state as compressed bytes; equal states give equal bytes."""
-    # bytes of one significance stand together: small counts then compress to little more than their entropy, and
-    # most planes of high significance are zero and left out
-    header: dict[str, list[Any]] = {}
-    body = []
-    for name in sorted(OPERATIONS):
-        array = state[name]
-        planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize).T
-        present = [i for i, plane in enumerate(planes) if plane.any()]
-        header[name] = [array.dtype.str, list(array.shape), present]
-        body += [planes[i].tobytes() for i in present]
-    head = json.dumps({"version": VERSION, "arrays": header}, sort_keys=True).encode()
-    whole = len(head).to_bytes(4, "little") + head + b"".join(body)
-    return zstandard.ZstdCompressor(level=9).compress(whole)
-
-
-def load(data: bytes) -> State:
-    """The state in bytes made by `dump`. Raises ValueError for bytes that are none, or of another version."""
-    try:
-        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MOST_BYTES)
-        size = int.from_bytes(raw[:4], "little")
-        header: dict[str, Any] = json.loads(raw[4 : 4 + size])
-        if header["version"] != VERSION or set(header["arrays"]) != set(OPERATIONS):
-            raise ValueError(f"it is of version {header['version']}, not {VERSION}: measure the shard again")
-        state, at = {}, 4 + size
-        for name in sorted(OPERATIONS):
-            dtype, shape = np.dtype(header["arrays"][name][0]), tuple(header["arrays"][name][1])
-            count = int(np.prod(shape, dtype=np.int64))
-            if not 0 <= count * dtype.itemsize <= _MOST_BYTES:
-                raise ValueError(f"its array {name} has shape {shape}")
-            whole = np.zeros((count, dtype.itemsize), np.uint8)
-            for plane in header["arrays"][name][2]:
-                whole[:, plane] = np.frombuffer(raw, np.uint8, count, at)
-                at += count
-            state[name] = whole.reshape(-1).view(dtype).reshape(shape)
-            expected = _EMPTY[name]
-            fixed = 0 if OPERATIONS[name] in ("add", "saturate", "max") else 1
-            if dtype != expected.dtype or shape[fixed:] != expected.shape[fixed:]:
-                raise ValueError(f"its array {name} is {dtype}{shape}")
-    except (zstandard.ZstdError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"these bytes are no state of statistics: {error}") from None
-    return state

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from curation.diversity import compact, dump, empty, features, hash_ids, load, load_ruler, merge, result, update
 from curation.diversity import state as module
 from curation.kernels import histograms
+from curation.kernels.packing import unpack_counts
 from curation.text import text_buffer, tokenise
 
 RULER = load_ruler()
@@ -142,6 +143,34 @@ def test_a_state_of_other_shapes_is_refused():
     wrong = empty(RULER) | {"style": np.zeros(3, np.int64)}
     with pytest.raises(ValueError, match="style"):
         load(dump(wrong))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1) | st.integers(0, 600)), max_size=40))
+def test_tables_of_any_counts_come_back(cells):
+    state = empty(RULER)
+    for name in ("unigram", "polarity", "opener"):
+        flat = state[name].reshape(-1)
+        for cell, n in cells:
+            flat[cell] = n
+    assert_equal(load(dump(state)), state)
+
+
+@pytest.mark.parametrize("small, rest", [([0, 255], []), ([0], []), ([0, 1, 2], []), ([0, 3], [7])])
+def test_counts_that_do_not_fit_together_are_told(small, rest):
+    mask = np.array([0b1001], np.uint8)
+    arrays = np.array(small, np.uint8), np.array(rest, np.uint32)
+    assert not unpack_counts(mask, *arrays, np.zeros(8, np.uint32))
+
+
+def test_a_table_takes_about_the_entropy_of_its_counts():
+    rng = np.random.default_rng(3)
+    for mean in (0.6, 2.0, 40.0):
+        state = empty(RULER)
+        state["bigram"] = rng.poisson(mean * rng.exponential(1.0, 1 << 20)).astype(np.uint32)
+        share = np.unique(state["bigram"], return_counts=True)[1] / (1 << 20)
+        entropy = -(share * np.log2(share)).sum() * (1 << 20) / 8
+        assert entropy < len(dump(state)) < 1.15 * entropy + 2000, mean
 
 
 def test_states_of_two_rulers_do_not_merge():
