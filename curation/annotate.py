@@ -14,6 +14,7 @@ import xxhash
 from curation import dedup, diversity, schema, synthetic
 from curation.batch import as_strings, dates, pack
 from curation.kernels.minhash import count_words
+from curation.mixing import columns as user_columns
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer
 from curation.text.urls import keys_and_hosts
@@ -46,6 +47,7 @@ class Settings:
     benchmarks: dedup.Benchmarks | None = None  # text that must not be trained on
     filters: tuple[tuple[str, str, str], ...] = ()  # column, file and label of fastText models
     ratio: synthetic.Ratio | None = None  # the fitted model of ratio mode
+    columns: tuple[tuple[str, int], ...] = ()  # more columns to be balanced, and how many numbers each holds
     added: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ class Settings:
             tuple(column for column, _, _ in self.filters),
             self.ratio is not None,
             self.url is not None,
+            self.columns,
         )
 
 
@@ -142,6 +145,8 @@ def annotate(
     for column, path, label in settings.filters:
         scored = fasttext.score(text, path, label)
         columns[schema.FILTER + column] = pa.array(scored, pa.float32(), mask=np.isnan(scored))
+    for column, width in settings.columns:
+        columns[schema.COLUMN + column] = user_columns.stored(_column(batch, column), width)
     features = found.features
     if settings.features and features is not None:
         columns["style"] = pack(features.style)

@@ -117,6 +117,10 @@ class Measure(Section):
     enabled: bool = Field(True, description="collect diversity statistics by shard and source")
 
 
+#: in `mix.columns` together: the work of a pass grows with the square of the features
+MOST_NUMBERS = 2048
+
+
 class Mix(Section):
     mode: Literal["auto", "balance", "ratio", "soft", "cluster", "none"] = Field(
         "auto", description="how documents are weighed; auto balances when there is a reference, else weighs nothing"
@@ -128,10 +132,24 @@ class Mix(Section):
     gate: bool = Field(True, description="reweight only where the reference covers the crawl")
     reservoir: int = Field(20_000, ge=100, description="documents on which the first solution is found")
     passes: int = Field(3, ge=1, le=10, description="exact passes over all documents after the reservoir")
+    columns: dict[str, int] = Field(
+        default_factory=dict,
+        description="columns to balance too, and how many numbers each holds, as {quality: 1, embedding: 384}",
+    )
     multipliers: dict[str, float] = Field(default_factory=dict, description="factor on the base weight by source")
     rehydration: dict[int, float] = Field(
         default_factory=dict, description="factor on a survivor by least size of its cluster, as {1: 1, 2: 2, 5: 3}"
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _few_numbers(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, width in value.items():
+            if width < 1:
+                raise ValueError(f"column {name!r} holds at least 1 number, not {width}")
+        if (total := sum(value.values())) > MOST_NUMBERS:
+            raise ValueError(f"at most {MOST_NUMBERS} numbers can be balanced, not {total}: give a shorter embedding")
+        return value
 
     @model_validator(mode="after")
     def _one_use_of_clusters(self) -> "Mix":

@@ -37,6 +37,9 @@ CONTAMINATION = [
 #: before the name of a filter's column: in signals, and as the reason of what it excludes
 FILTER = "filter:"
 
+#: before the name of a column of `mix.columns` in signals
+COLUMN = "column:"
+
 
 #: what datatrove steps in `filters` said; in signals only
 STEPS = [
@@ -59,11 +62,12 @@ def signal_columns(
     filters: tuple[str, ...] = (),
     ratio: bool = False,
     hosts: bool = False,
+    numbers: tuple[tuple[str, int], ...] = (),
 ) -> list[Column]:
     """The columns of a signals file for a signature of `permutations` in `bands` (0 and 0 without MinHash).
 
     keep: documents are kept by a column; benchmarks: they are compared with benchmark text; filters: columns of scores;
-    ratio: with scores of ratio mode; hosts: with the hosts of URLs.
+    ratio: with scores of ratio mode; hosts: with the hosts of URLs; numbers: names and widths of `mix.columns`.
     """
     columns = [
         Column("row", pa.int64(), "physical record number in the shard"),
@@ -97,6 +101,9 @@ def signal_columns(
         columns += [Column("host", pa.string(), "host of the canonical URL, or null")]
     if ratio:
         columns += [Column("ratio_logit", pa.float32(), "log of p(text) in the reference over the crawl, or null")]
+    for name, width in numbers:
+        kind = pa.float64() if width == 1 else pa.binary(4 * width)
+        columns += [Column(COLUMN + name, kind, "a column of mix.columns: a number or packed float32; or null")]
     if features:
         columns += [
             # fixed-width binary, little-endian: a third of the cost of lists to read, in every pass of a mix
@@ -117,9 +124,10 @@ def signal_schema(
     filters: tuple[str, ...] = (),
     ratio: bool = False,
     hosts: bool = False,
+    numbers: tuple[tuple[str, int], ...] = (),
 ) -> pa.Schema:
     """Arrow schema of a signals file; arguments as `signal_columns`."""
-    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters, ratio, hosts)
+    columns = signal_columns(permutations, bands, features, keep, benchmarks, filters, ratio, hosts, numbers)
     return pa.schema([(c.name, c.type) for c in columns])
 
 

@@ -23,16 +23,20 @@ import pyarrow as pa
 
 from curation import schema
 from curation.kernels import moments
+from curation.mixing import columns as user_columns
 from curation.mixing import features, gate
+from curation.mixing.columns import Columns, Widths
 from curation.mixing.report import Moments, moment_merge, moment_result, moment_sums
 from curation.mixing.reservoir import HALF, Reservoir, hash_ids, reservoir_empty, reservoir_merge, reservoir_update
 
 VERSION = "reference-2"
 _CENTROID_SAMPLE = 4096
+_SCALE_SAMPLE = 4096
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: equal profiles are equal bytes
 _ANCHORS = "anchors/"
 _RATIO = "ratio/"
 _HUMAN = "human/"
+_COLUMNS = "columns/"
 #: the reference that comes with the package, by this name wherever a profile is asked for
 DEFAULT = "default"
 _MOST_BYTES = 1 << 30
@@ -50,6 +54,7 @@ class Frame(NamedTuple):
     standard: features.Standard
     centroids: np.ndarray  # float64[k, 17], see mixing.gate.centroids
     language: str
+    extras: tuple[features.Extra, ...] = ()  # columns that the user names
 
 
 class FirstPass(NamedTuple):
@@ -59,6 +64,7 @@ class FirstPass(NamedTuple):
     tokens: np.ndarray  # int64[2]
     standard: features.StandardState
     sample: Reservoir  # standard scalars of a hash sample of half A, for the centroids
+    numbers: Reservoir  # columns that the user names, of such a sample
 
 
 class SecondPass(NamedTuple):
@@ -96,6 +102,7 @@ class Profile(NamedTuple):
     licences: tuple[str, ...]
     signals_version: str
     ratio: dict[str, np.ndarray]  # sample of documents for ratio mode, as the detector keeps it; may be empty
+    columns: Columns | None = None  # what it says of columns that the user names
 
 
 def half_b(ids: pa.Array) -> np.ndarray:
@@ -103,14 +110,15 @@ def half_b(ids: pa.Array) -> np.ndarray:
     return (hash_ids(ids, 0, HALF) >> np.uint64(63)).astype(bool)
 
 
-def first_empty() -> FirstPass:
-    """The first pass over no documents."""
+def first_empty(columns: Widths = ()) -> FirstPass:
+    """The first pass over no documents; columns: names and widths of the user's."""
     none = np.zeros((2, features.RAW), np.int64)
     state = features.StandardState(none[0], none, none)
-    return FirstPass(np.zeros(2, np.int64), np.zeros(2, np.int64), state, reservoir_empty(schema.CORE))
+    numbers = reservoir_empty(sum(width for _, width in columns))
+    return FirstPass(np.zeros(2, np.int64), np.zeros(2, np.int64), state, reservoir_empty(schema.CORE), numbers)
 
 
-def first_update(signals: pa.RecordBatch, language: str) -> FirstPass:
+def first_update(signals: pa.RecordBatch, language: str, columns: Widths = ()) -> FirstPass:
     """The first pass over one batch: counts of both halves, sums of the raw features of half A in `language`."""
     b = half_b(signals.column("id"))
     rows = ~b & _native(signals, language)
@@ -121,12 +129,18 @@ def first_update(signals: pa.RecordBatch, language: str) -> FirstPass:
         reservoir_empty(schema.CORE), signals.column("id"), np.nan_to_num(core), prose.astype(np.float64),
         seed=0, size=_CENTROID_SAMPLE,
     )  # fmt: skip
+    numbers = first_empty(columns).numbers
+    if columns:
+        raw = user_columns.raw(signals, columns)
+        known = (rows & np.isfinite(raw).any(1)).astype(np.float64)
+        numbers = reservoir_update(numbers, signals.column("id"), raw, known, seed=0, size=_SCALE_SAMPLE)
     tokens = signals.column("tokens").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return FirstPass(
         np.array([(~b).sum(), b.sum()], np.int64),
         np.array([tokens[~b].sum(), tokens[b].sum()], np.int64),
         features.standard_update(signals, rows),
         sample,
+        numbers,
     )
 
 
@@ -137,21 +151,27 @@ def first_merge(a: FirstPass, b: FirstPass) -> FirstPass:
         a.tokens + b.tokens,
         features.standard_merge(a.standard, b.standard),
         reservoir_merge(a.sample, b.sample, size=_CENTROID_SAMPLE),
+        reservoir_merge(a.numbers, b.numbers, size=_SCALE_SAMPLE),
     )
 
 
-def first_result(state: FirstPass, language: str) -> Frame:
-    """Standardisation and coverage centroids from half A."""
+def first_result(state: FirstPass, language: str, columns: Widths = ()) -> Frame:
+    """Standardisation and coverage centroids from half A. Raises ProfileError for a column without numbers."""
     standard = features.standard_result(state.standard)
     sd = standard.sd[: schema.CORE]
     scale = np.divide(1.0, sd, out=np.zeros(schema.CORE), where=sd > 0)
-    return Frame(standard, gate.centroids((state.sample.features - standard.mean[: schema.CORE]) * scale), language)
+    centroids = gate.centroids((state.sample.features - standard.mean[: schema.CORE]) * scale)
+    try:
+        extras = user_columns.standardised(state.numbers, columns)
+    except ValueError as error:
+        raise ProfileError(str(error)) from None
+    return Frame(standard, centroids, language, extras)
 
 
 def second_empty(frame: Frame) -> SecondPass:
     """The second pass over no documents."""
     count = gate.cell_count(frame.centroids)
-    sums = np.zeros((2, count, features.FEATURES), np.int64)
+    sums = np.zeros((2, count, features.width(frame.extras)), np.int64)
     scalars = moment_sums(np.zeros((0, schema.CORE)), np.zeros(0))
     held_out = moment_sums(np.zeros((0, features.HELD_OUT)), np.zeros(0))
     return SecondPass(np.zeros(count, np.int64), sums, sums, (scalars, scalars), (held_out, held_out))
@@ -162,12 +182,12 @@ def second_update(signals: pa.RecordBatch, frame: Frame) -> SecondPass:
     native = _native(signals, frame.language)
     b = half_b(signals.column("id")) & native
     a = native & ~b
-    matrix = features.design_matrix(signals, frame.standard)
+    matrix = features.design_matrix(signals, frame.standard, frame.extras)
     scalars = np.ascontiguousarray(matrix[:, features.CORE_COLUMNS])
     held_out = features.held_out_matrix(signals, frame.standard)
     cell = gate.cells(signals, scalars, frame.centroids, frame.language)
     count = gate.cell_count(frame.centroids)
-    first = np.zeros((2, count, features.FEATURES), np.int64)
+    first = np.zeros((2, count, matrix.shape[1]), np.int64)
     squares = np.zeros_like(first)
     for c in np.unique(cell[b]):
         whole = np.ldexp(matrix[b & (cell == c)], moments.GRID).astype(np.int64)
@@ -216,6 +236,9 @@ def build(
             f"{frame.language!r}: give it more documents, or another language"
         )
     n = np.maximum(second.cell_documents, 1)[:, None]
+    means = moments.to_float(second.cell_first, moments.GRID) / n
+    squares = moments.to_float(second.cell_squares, 2 * moments.GRID) / n
+    own = features.FEATURES  # features beyond these are of the user's columns
     scalars = [moment_result(m) for m in second.scalars]
     held_out = [moment_result(m) for m in second.held_out]
     return Profile(
@@ -223,8 +246,8 @@ def build(
         standard=frame.standard,
         centroids=frame.centroids,
         cell_documents=second.cell_documents,
-        cell_means=moments.to_float(second.cell_first, moments.GRID) / n,
-        cell_squares=moments.to_float(second.cell_squares, 2 * moments.GRID) / n,
+        cell_means=means[:, :own],
+        cell_squares=squares[:, :own],
         documents=(int(first.documents[0]), int(first.documents[1])),
         tokens=(int(first.tokens[0]), int(first.tokens[1])),
         scalars_mean=np.stack([m for m, _ in scalars]),
@@ -241,6 +264,7 @@ def build(
         licences=tuple(licences),
         signals_version=schema.SIGNALS_VERSION,
         ratio=dict(ratio or {}),
+        columns=Columns(frame.extras, means[:, own:], squares[:, own:]) if frame.extras else None,
     )
 
 
@@ -253,8 +277,11 @@ def save(profile: Profile) -> bytes:
         **{_ANCHORS + key: value for key, value in profile.anchors.items()},
         **{_HUMAN + key: value for key, value in profile.human.items()},
         **{_RATIO + key: value for key, value in profile.ratio.items()},
+        **{_COLUMNS + key: value for key, value in user_columns.to_arrays(profile.columns).items()},
     }
     header = {"version": VERSION, **{name: getattr(profile, name) for name in _HEADER}, "arrays": sorted(arrays)}
+    if profile.columns is not None:
+        header["columns"] = [[extra.label, len(extra.mean)] for extra in profile.columns.extras]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo("header.json", _EPOCH), json.dumps(header, sort_keys=True, indent=1))
@@ -316,8 +343,14 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     values: dict[str, Any] = {
         key: tuple(header[key]) if isinstance(header[key], list) else header[key] for key in _HEADER
     }
+    own = {key.removeprefix(_COLUMNS): value for key, value in arrays.items() if key.startswith(_COLUMNS)}
+    try:
+        columns = user_columns.from_arrays(own, tuple((n, int(width)) for n, width in header.get("columns", [])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProfileError(f"{name} is damaged ({error}): {again}") from None
     return Profile(
         standard=features.Standard(arrays["mean"], arrays["sd"]),
+        columns=columns,
         anchors={key.removeprefix(_ANCHORS): value for key, value in arrays.items() if key.startswith(_ANCHORS)},
         human={key.removeprefix(_HUMAN): value for key, value in arrays.items() if key.startswith(_HUMAN)},
         ratio={key.removeprefix(_RATIO): value for key, value in arrays.items() if key.startswith(_RATIO)},

@@ -50,6 +50,7 @@ def settings(config: Config) -> Settings:
         keep=by_column[0] if by_column else None,
         benchmarks=benchmarks.load(config.decontaminate) if config.decontaminate.paths else None,
         filters=tuple((item.column, item.model, item.label) for item in config.models),
+        columns=tuple(config.mix.columns.items()) if config.signals.features else (),
         added=tuple(columns.prefix + column.name for column in (*schema.ADDED, *schema.OPTIONAL)),
     )
 

@@ -1,14 +1,16 @@
-"""Settings of deduplication that cannot work, found before work starts."""
+"""Settings that cannot work with each other, the columns or the reference, found before work starts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from curation import device, io
 from curation.config import Config, ConfigError, nearest
 from curation.dedup import column_of, order_kind
+from curation.diversity.reference import Profile
 from curation.jobs import benchmarks, earlier
 from curation.layout import format_of
+from curation.mixing.columns import chosen, is_numeric, is_vector
 from curation.plan import Shard
 
 
@@ -42,11 +44,27 @@ def after_expansion(config: Config, shards: Sequence[Shard]) -> tuple[earlier.Ea
     by_column = column_of(config.dedup.keep) if config.dedup.enabled else None
     if by_column is not None:
         _check_keep(by_column[0], shards)
+    for column, width in config.mix.columns.items() if config.signals.features else ():
+        _check_numbers(column, width, shards)
     return earlier.runs(config, len(shards))
 
 
-def _check_keep(column: str, shards: Sequence[Shard]) -> None:
-    first: tuple[str, pa.DataType, Shard] | None = None
+def reference_columns(config: Config, profile: Profile) -> None:
+    """Raise ConfigError where features are balanced and the reference has no targets for a column of mix.columns."""
+    if config.mix.mode not in ("auto", "balance", "ratio"):
+        return
+    try:
+        chosen(profile.columns, config.mix.columns)
+    except ValueError as error:
+        raise ConfigError(
+            f"reference: {config.reference} has no targets for all columns to balance: {error}; build one from text "
+            "that has these columns with `curation reference build` and the same mix.columns",
+            "bad-reference",
+        ) from None
+
+
+def _types(key: str, column: str, shards: Sequence[Shard]) -> Iterator[tuple[Shard, pa.DataType]]:
+    """The type of a column in every shard where it has one. Raises ConfigError for a shard that lacks the column."""
     for shard in shards:
         found = io.peek(shard)
         if found is not None and column not in found.names and format_of(shard.url) != "parquet":
@@ -55,12 +73,30 @@ def _check_keep(column: str, shards: Sequence[Shard]) -> None:
             continue
         if column not in found.names:
             raise ConfigError(
-                f"dedup.keep: {shard.url} has no column {column!r}{nearest(column, found.names)}",
+                f"{key}: {shard.url} has no column {column!r}{nearest(column, found.names)}",
                 "missing-column",
             )
-        kind = found.field(column).type
-        if pa.types.is_null(kind):
+        if not pa.types.is_null(found.field(column).type):
+            yield shard, found.field(column).type
+
+
+def _check_numbers(column: str, width: int, shards: Sequence[Shard]) -> None:
+    for shard, kind in _types("mix.columns", column, shards):
+        if width == 1 and is_numeric(kind):
             continue
+        length = kind.list_size if pa.types.is_fixed_size_list(kind) else width
+        if width > 1 and is_vector(kind) and is_numeric(kind.value_type) and length == width:
+            continue
+        asked = "a number" if width == 1 else f"lists of {width} numbers"
+        way_out = f"; to balance vectors, say how long they are: mix.columns.{column}=LENGTH" if is_vector(kind) else ""
+        raise ConfigError(
+            f"mix.columns: column {column!r} of {shard.url} is {kind}, not {asked}{way_out}", "wrong-column-type"
+        )
+
+
+def _check_keep(column: str, shards: Sequence[Shard]) -> None:
+    first: tuple[str, pa.DataType, Shard] | None = None
+    for shard, kind in _types("dedup.keep", column, shards):
         order = order_kind(kind)
         if order is None:
             raise ConfigError(

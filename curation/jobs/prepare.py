@@ -122,6 +122,7 @@ def _check_files(config: Config) -> None:
         ) from None
     if profile is None:
         return
+    checks.reference_columns(config, profile)
     again = "build the reference again with `curation reference build`"
     if profile.ruler != diversity.load_ruler().version:
         raise ConfigError(
@@ -146,6 +147,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
     profile = stages.profile_checksum(config.reference) if config.reference else None
     # a ratio is fitted to all of the inputs and the reference, so every score changes with any of them
     fitted = {"ratio": [RATIO_VERSION, profile, inputs]} if ratio.wanted(config) else {}
+    numbers = {"numbers": list(config.mix.columns.items())} if config.mix.columns and config.signals.features else {}
     annotate = _hash(
         version=schema.SIGNALS_VERSION,
         tokeniser=TOKENISER,
@@ -162,6 +164,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         measure=config.measure.enabled,
         ruler=ruler,
         **fitted,
+        **numbers,
     )
     excluded = io.checksum(config.exclude_ids) if config.exclude_ids else None
     resolve = _hash(

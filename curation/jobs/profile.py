@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import diversity, io, progress, synthetic
+from curation import diversity, io, progress, schema, synthetic
 from curation.batch import dates
 from curation.config import Config, ConfigError, Input
 from curation.diversity import reference
@@ -138,23 +138,25 @@ def _state(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
 
 
 def _first(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
-    state = reference.first_empty()
-    for batch in stages.read_signals(job, shard, _columns()):
-        state = reference.first_merge(state, reference.first_update(batch, LANGUAGE))
+    columns = tuple(job.config.mix.columns.items())
+    state = reference.first_empty(columns)
+    for batch in stages.read_signals(job, shard, _columns(job)):
+        state = reference.first_merge(state, reference.first_update(batch, LANGUAGE, columns))
     return state
 
 
 def _frame(job: Job, merged: Any, context: Context) -> Any:
-    return {"state": merged, "frame": reference.first_result(merged, LANGUAGE)}
+    return {"state": merged, "frame": reference.first_result(merged, LANGUAGE, tuple(job.config.mix.columns.items()))}
 
 
 def _second(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
     frame = context["standard"]["frame"]
     state = reference.second_empty(frame)
-    for batch in stages.read_signals(job, shard, _columns()):
+    for batch in stages.read_signals(job, shard, _columns(job)):
         state = reference.second_merge(state, reference.second_update(batch, frame))
     return state
 
 
-def _columns() -> list[str]:
-    return ["id", "tokens", "lang", "gate", "logit", "core", "words", "bins", "style"]
+def _columns(job: Job) -> list[str]:
+    numbers = (schema.COLUMN + name for name in job.config.mix.columns)
+    return ["id", "tokens", "lang", "gate", "logit", "core", "words", "bins", "style", *numbers]

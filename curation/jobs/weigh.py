@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation import device
+from curation import device, schema
 from curation.dedup.shuffle import ROW_BITS
 from curation.jobs import budget, leaving, lines, ratio, shares, stages, weights
 from curation.jobs.decisions import Final
@@ -20,9 +20,9 @@ from curation.jobs.variance import variance
 from curation.mixing import balance, gate
 from curation.mixing import report as mix_report
 from curation.mixing.base import Base, base_measure, human_merge, human_sums
+from curation.mixing.columns import moments_of
 from curation.mixing.features import (
     RATIO_COVERAGE,
-    Extra,
     design_matrix,
     feature_names,
     ratio_extra,
@@ -34,7 +34,6 @@ from curation.plan import Context, Job, Progress, Shard, Step
 
 SUMMARY = "decisions/weights.json"
 _CAP_PASSES = 8  # scalar passes that bring a capped base measure to mean 1
-_FEATURES = ["core", "words", "bins"]
 
 
 def steps(job: Job) -> list[Step]:
@@ -115,6 +114,11 @@ def _base(job: Job, item: Documents, context: Context) -> Base:
     )
 
 
+def _features(job: Job) -> list[str]:
+    """Columns of signals that the design matrix is made of, besides the logits."""
+    return ["core", "words", "bins", *(schema.COLUMN + name for name in job.config.mix.columns)]
+
+
 # passes
 
 
@@ -152,9 +156,9 @@ def _coverage(job: Job, merged: Any, context: Context) -> Any:
         none = np.zeros(0)
         merged = gate.cell_sums(np.zeros(0, np.int64), none, none, gate.cell_count(profile.centroids))
     cover = gate.coverage(merged, profile.cell_documents, job.config.mix.gate)
-    targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
+    means, squares, extras = moments_of(profile, job.config.mix.columns)
+    targets, errors = gate.cell_targets(cover, profile.cell_documents, means, squares)
     inside = int(merged.documents[cover.covered].sum())
-    extras: list[Extra] = []
     fitted = ratio.load(job)
     if fitted is not None and cover.share >= RATIO_COVERAGE:
         extras.append(ratio_extra(fitted.report))
@@ -176,7 +180,7 @@ def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np
 def balanced(job: Job, shard: Shard, context: Context, columns: Sequence[str] = ()) -> Iterator[weights.Item]:
     """The documents of a shard in batches, with base measure, coverage and features; none of these in other modes."""
     found = context.get("coverage")
-    for item in documents(job, shard, context, [*(_FEATURES if found else ()), *columns]):
+    for item in documents(job, shard, context, [*(_features(job) if found else ()), *columns]):
         base = _base(job, item, context)
         if found is None:
             n = len(base.q)
@@ -191,7 +195,7 @@ def _sample(job: Job, shard: Shard, context: Context, progress: Progress) -> Any
     size, standard, found = job.config.mix.reservoir, _profile(job).standard, context["coverage"]
     limit = key_limit(size, found["documents"])
     sample, pending = reservoir_empty(len(found["targets"])), []
-    for item in documents(job, shard, context, _FEATURES):
+    for item in documents(job, shard, context, _features(job)):
         _, q = _inside(job, item, _base(job, item, context), context)
         rows, keys = wanted(sample, item.signals.column("id"), q, seed=job.config.run.seed, size=size, limit=limit)
         if not len(rows):

@@ -87,15 +87,19 @@ def scalars_kernel(core, mean, scale, out):
 
 
 @njit(nogil=True, cache=True)
-def numbers_kernel(values, mean, scale, out):
-    """Fill float64 out[docs, 2 * w] with standardised values[docs, w] and their centred squares; 0 where NaN or off."""
+def numbers_kernel(values, mean, scale, squares, out):
+    """Fill float64 out[docs] with standardised values[docs, w] and, if asked, their w centred squares.
+
+    0 where a value is NaN or its scale 0.
+    """
     wide = values.shape[1]
     for i in range(values.shape[0]):
         for j in range(wide):
             known = scale[j] > 0 and not np.isnan(values[i, j])
             z = _standard(values[i, j], mean[j], scale[j], CLIP) if known else 0.0
             out[i, j] = _on_grid(z)
-            out[i, wide + j] = _on_grid(z * z - 1.0) if known else 0.0
+            if squares:
+                out[i, wide + j] = _on_grid(z * z - 1.0) if known else 0.0
 
 
 @njit(nogil=True, cache=True)

@@ -76,16 +76,22 @@ class Standard(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """One more column of signals whose numbers and their squares are balanced too: a score, or an embedding."""
+    """One more column of signals whose numbers are balanced too: a score with its square, or an embedding."""
 
     name: str  # column of signals: numbers, or packed float32
     mean: np.ndarray  # float64[width], of the reference
     sd: np.ndarray  # float64[width]; 0 switches a number off
+    squares: bool = True
 
     @property
     def features(self) -> int:
-        """Columns of the design matrix that it takes: every number, then every centred square."""
-        return 2 * len(self.mean)
+        """Columns of the design matrix that it takes: every number, then with `squares` every centred square."""
+        return (1 + self.squares) * len(self.mean)
+
+    @property
+    def label(self) -> str:
+        """What it is called outside of signals."""
+        return self.name.removeprefix(schema.COLUMN)
 
 
 class StandardState(NamedTuple):
@@ -143,8 +149,8 @@ def feature_names(extras: Sequence[Extra] = ()) -> tuple[str, ...]:
     """Names of the columns of the design matrix, in order."""
     names = list(FEATURE_NAMES)
     for extra in extras:
-        each = [extra.name] if len(extra.mean) == 1 else [f"{extra.name} {i}" for i in range(len(extra.mean))]
-        names += [*each, *(f"{name} squared" for name in each)]
+        each = [extra.label] if len(extra.mean) == 1 else [f"{extra.label} {i}" for i in range(len(extra.mean))]
+        names += [*each, *(f"{name} squared" for name in each if extra.squares)]
     return tuple(names)
 
 
@@ -175,9 +181,10 @@ def design_matrix(signals: pa.RecordBatch, standard: Standard, extras: Sequence[
         wide = len(extra.mean)
         numbers_kernel(
             extra_numbers(signals, extra.name, wide), extra.mean,
-            np.divide(1.0, extra.sd, out=np.zeros(wide), where=extra.sd > 0), matrix[:, at : at + 2 * wide],
+            np.divide(1.0, extra.sd, out=np.zeros(wide), where=extra.sd > 0), extra.squares,
+            matrix[:, at : at + extra.features],
         )  # fmt: skip
-        at += 2 * wide
+        at += extra.features
     return matrix
 
 

@@ -30,11 +30,13 @@ def mix(
     multipliers: Mapping[str, float] | None = None,
     seed: int = 1,
     ratio: Mapping[str, Any] | None = None,
+    columns: Sequence[str] = (),
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Weights of mean 1 for every document of `signals`, and the report.
 
     p: per batch the calibrated probability of machine text, null without a verdict (None: no verdicts).
     cluster_size: per batch int64[docs], documents that one stands for, 0 where it is not kept (None: all 1).
+    columns: names of more columns to balance, which the profile was built with.
     mode: `balance` (needs a profile), `ratio` (balance with the column `ratio_logit` of the signals in the base measure
     and among the features; needs a profile and `ratio`, the report of `synthetic.fit_ratio`), `soft` ((1 - p)^kappa),
     `cluster` (size^gamma) or `none` (weight 1, whatever else is set); the others are as in the `mix` section of the
@@ -42,7 +44,7 @@ def mix(
     Raises ValueError for an unknown mode, or one without what it needs.
     """
     weighing = Weighing(
-        profile, mode, slack, kappa, gamma, cap, gated, reservoir, passes, multipliers, seed, ratio
+        profile, mode, slack, kappa, gamma, cap, gated, reservoir, passes, multipliers, seed, ratio, columns
     )
     sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
     verdicts = p if p is not None else [pa.nulls(b.num_rows, pa.float32()) for b in signals]

@@ -4,7 +4,7 @@ The context holds, as far as a mode needs them: `human` (sums of the human facto
 and what to match), `point` (where the search stands; about 1 MB with its curvature), and in the end `report`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from curation.mixing import balance, gate, report
 from curation.mixing.base import Base, HumanSums, base_measure, human_merge, human_sums
+from curation.mixing.columns import moments_of
 from curation.mixing.features import (
     RATIO_COVERAGE,
     Extra,
@@ -89,6 +90,7 @@ class Weighing:
     multipliers: Mapping[str, float] | None = None
     seed: int = 1
     ratio: Mapping[str, Any] | None = None
+    columns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -219,8 +221,8 @@ class Weighing:
     def _cover(self, crawl: gate.CellSums, context: Context) -> Context:
         profile = self._profile
         cover = gate.coverage(crawl, profile.cell_documents, self.gated)
-        targets, errors = gate.cell_targets(cover, profile.cell_documents, profile.cell_means, profile.cell_squares)
-        extras: list[Extra] = []
+        means, squares, extras = moments_of(profile, self.columns)
+        targets, errors = gate.cell_targets(cover, profile.cell_documents, means, squares)
         if self.mode == "ratio" and self.ratio is not None and cover.share >= RATIO_COVERAGE:
             extras.append(ratio_extra(self.ratio))
             more = ratio_goal(self.ratio)
