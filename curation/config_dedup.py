@@ -44,11 +44,19 @@ class Dedup(Section):
     bands: int = Field(14, ge=1, le=256, description="LSH bands")
     rows: int = Field(8, ge=1, le=64, description="minima in each band")
     ngram: int = Field(5, ge=1, le=32, description="words in a shingle")
-    verify: float = Field(0.70, ge=0, le=1, description="least estimated Jaccard similarity for a merge")
+    verify: float = Field(0.70, ge=0, le=1, description="least Jaccard similarity for a merge")
+    verify_by: Literal["minhash", "shingles"] = Field(
+        "minhash",
+        description="similarity as the minima estimate it, or counted on the shingles of candidates, read again",
+    )
     keep: str = Field(
         "human_first",
         description="which document of a cluster survives: human_first, longest, earliest, first, column:NAME:desc or "
         "column:NAME:asc",
+    )
+    prefer: list[str] = Field(
+        default_factory=list,
+        description="sources whose documents are decided first, in this order; others leave for them",
     )
     action: Literal["remove", "keep"] = Field(
         "remove", description="remove duplicates, or keep all and share the weight of a cluster among them"
@@ -79,6 +87,14 @@ class Dedup(Section):
 
         if not is_policy(value):
             raise ValueError(f"use {', '.join(POLICIES)}, column:NAME:desc or column:NAME:asc, not {value!r}")
+        return value
+
+    @field_validator("prefer")
+    @classmethod
+    def _preferred_once(cls, value: list[str]) -> list[str]:
+        twice = [name for name in value if value.count(name) > 1]
+        if twice:
+            raise ValueError(f"source {twice[0]!r} stands there twice: name each source once")
         return value
 
     @model_validator(mode="after")

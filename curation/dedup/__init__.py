@@ -9,6 +9,7 @@ from curation.dedup.contamination import Benchmarks, index_benchmarks, overlaps
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.lines import count_units, cut_spans, emit_units, find_units, is_repeated
+from curation.dedup.measure import Shingles, shingles
 from curation.dedup.memory import deduplicate, fixed_binary
 from curation.dedup.shuffle import Keys, digest_keys, distinct, emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures, similarity
@@ -20,6 +21,7 @@ __all__ = [
     "Benchmarks",
     "DedupSettings",
     "Keys",
+    "Shingles",
     "cluster",
     "column_of",
     "content_hashes",
@@ -40,6 +42,7 @@ __all__ = [
     "order_kind",
     "overlaps",
     "row_hashes",
+    "shingles",
     "signal_keys",
     "signatures",
     "similarity",

@@ -1,5 +1,6 @@
 """What clustering knows of its candidates, as arrays in an order that does not depend on their input."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +32,10 @@ class Settings(Protocol):
     def keep(self) -> str: ...
     @property
     def max_bucket(self) -> int: ...
+    @property
+    def verify_by(self) -> str: ...
+    @property
+    def prefer(self) -> Sequence[str]: ...
 
 
 class Documents(NamedTuple):

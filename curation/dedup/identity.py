@@ -20,12 +20,13 @@ class Identities(NamedTuple):
     repeated: int
 
 
-def public_ids(table: pa.Table) -> Identities:
+def public_ids(table: pa.Table, tier: np.ndarray) -> Identities:
     """The public id of each row of a table with columns id, row_hash (binary[16]) and job_row.
 
     Rows with one id are ordered by row hash, then job row: the first keeps the id, a later one becomes
     `id#<row hash in hex>`, and later rows that are equal throughout `id#<row hash>-2`, `-3` and so on; a name that
-    another row of the table has as its id is passed over. Rows of an earlier run (column `anchor`) come first.
+    another row of the table has as its id is passed over. Rows of an earlier run (column `anchor`) come first, then
+    those of a smaller `tier` int64[n].
     """
     ids = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in table.column("id").chunks])
     n = len(ids)
@@ -36,7 +37,7 @@ def public_ids(table: pa.Table) -> Identities:
     new = np.ones(n, bool)
     if "anchor" in table.schema.names:
         new = np.asarray(table.column("anchor")) != EARLIER
-    order = np.lexsort((job_row, hashes[:, 1], hashes[:, 0], new, number))
+    order = np.lexsort((job_row, hashes[:, 1], hashes[:, 0], tier, new, number))
     later = np.zeros(n, bool)
     later[1:] = number[order][1:] == number[order][:-1]
     changed = np.zeros(n, bool)

@@ -1,15 +1,16 @@
 """Deduplicate record batches that fit in memory: the whole of this package in one call."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.batch import dates, holds_dates
-from curation.dedup.cluster import DedupSettings, cluster
+from curation.dedup.cluster import VERIFY_BY, DedupSettings, cluster
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
+from curation.dedup.measure import Shingles, shingles
 from curation.dedup.shuffle import emit, group, job_rows, signal_keys
 from curation.dedup.signatures import signatures
 from curation.schema import ADDED
@@ -29,26 +30,30 @@ def deduplicate(
     id: str | None = None,
     date: str | None = None,
     trust: str | None = None,
+    source: str | None = None,
     exact: bool = True,
     near: bool = True,
     bands: int = 14,
     rows: int = 8,
     ngram: int = 5,
     verify: float = 0.7,
+    verify_by: str = "minhash",
     keep: str = "human_first",
+    prefer: Sequence[str] = (),
     max_bucket: int = 1000,
     seed: int = 1,
 ) -> Iterator[pa.RecordBatch]:
     """The same batches with the decisions of deduplication as columns; no row is removed.
 
     batches: record batches, or one batch or table, whose batches are given back.
-    `text`, `id`, `date` and `trust` name columns; without `id` the public id is the content hash, `date` holds dates,
-    timestamps or ISO strings, and `trust` holds human, premium, unknown or synthetic. Added (or replaced):
+    `text`, `id`, `date`, `trust` and `source` name columns; without `id` the public id is the content hash, `date`
+    holds dates, timestamps or ISO strings, `trust` holds human, premium, unknown or synthetic, and `source` the names
+    that `prefer` speaks of. Added (or replaced):
     content_hash, cluster_id, cluster_size (1 when alone), duplicate_of (the id of the document that stands for this
     one), similarity and filter_reason (exact_duplicate, near_duplicate or empty_text; null for documents to keep).
     The remaining arguments are those of the `dedup` section of a configuration. All batches are held in memory, with
-    about 1 kB for each duplicate and 460 bytes for every document beside them.
-    Raises KeyError for a column that is not there and ValueError for a value
+    about 1 kB for each duplicate (with `verify_by` "shingles" 8 bytes more for each of its words) and 460 bytes for
+    every document beside them. Raises KeyError for a column that is not there and ValueError for a value
     that cannot be used.
 
     >>> texts = ["A rose is a rose.", "a rose is a ROSE", "A tulip"]
@@ -57,6 +62,10 @@ def deduplicate(
     >>> out.column("duplicate_of").to_pylist(), out.column("cluster_size").to_pylist()
     ([None, 'a', None], [2, 2, 1])
     """
+    if verify_by not in VERIFY_BY:
+        raise ValueError(f"verify_by is {' or '.join(VERIFY_BY)}, not {verify_by!r}")
+    if prefer and source is None:
+        raise ValueError("prefer needs source: the column that holds the names of sources")
     if isinstance(batches, pa.Table):
         batches = batches.to_batches()
     held = [batches] if isinstance(batches, pa.RecordBatch) else list(batches)
@@ -69,19 +78,43 @@ def deduplicate(
     by_column = column_of(keep)
     if by_column is not None:
         signals = _with_keys(held, signals, by_column[0])
+    if source is not None:
+        signals = [_with_source(batch, given, source) for batch, given in zip(held, signals, strict=True)]
     chunks: list[np.ndarray] = []
     for batch in signals:
         keys = signal_keys(batch, exact=exact, near=near)
         chunks += emit(keys, np.asarray(batch.column("job_row")), 1).values()
     shared = group(chunks)
+    chosen = [pa.array(np.isin(np.asarray(batch.column("job_row")), shared)) for batch in signals]
     candidates = pa.Table.from_batches(
-        [batch.filter(pa.array(np.isin(np.asarray(batch.column("job_row")), shared))) for batch in signals]
+        [batch.filter(mine) for batch, mine in zip(signals, chosen, strict=True)], signals[0].schema
     )
-    decided = cluster(candidates, DedupSettings(exact, near, False, verify, keep, max_bucket))
+    sets = None
+    if near and verify_by == "shingles":
+        texts = (batch.column(text).filter(mine) for batch, mine in zip(held, chosen, strict=True))
+        sets = _joined([shingles(tokenise(each), ngram=ngram) for each in texts])
+    decided = cluster(candidates, DedupSettings(exact, near, False, verify, keep, max_bucket, verify_by, prefer), sets)
     decided_rows = np.asarray(decided.column("job_row"))
     for number, batch in enumerate(held):
         first, last = np.searchsorted(decided_rows, [number << 40, (number + 1) << 40])
         yield with_decisions(batch, signals[number], decided.slice(first, last - first))
+
+
+def _joined(sets: list[Shingles]) -> Shingles:
+    """The sets of documents of several batches, one after another."""
+    starts = np.cumsum([0, *(len(each.values) for each in sets)])
+    return Shingles(
+        np.concatenate([each.values for each in sets]),
+        np.concatenate([each.spans + start for each, start in zip(sets, starts, strict=False)]),
+    )
+
+
+def _with_source(batch: pa.RecordBatch, signals: pa.RecordBatch, column: str) -> pa.RecordBatch:
+    """The signals with the sources that a column of the batch names."""
+    if column not in batch.schema.names:
+        raise KeyError(f"there is no column {column!r}; the batch has {', '.join(batch.schema.names)}")
+    names = batch.column(column).cast(pa.string()).fill_null("default")
+    return signals.set_column(signals.schema.get_field_index("source"), "source", names)
 
 
 def _with_keys(held: list[pa.RecordBatch], signals: list[pa.RecordBatch], column: str) -> list[pa.RecordBatch]:

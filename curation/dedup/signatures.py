@@ -64,10 +64,14 @@ def reference_signature(
 def similarity(minima: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Estimated Jaccard similarity float64[pairs] of the documents `left` and `right` (indices into minima).
 
-    The share of equal 16-bit minima, corrected for the 2^-16 that agree by chance, and never below zero. Its standard
-    error is sqrt(s (1 - s) / permutations): .043 at s = .7 and 112 permutations.
+    Its standard error is sqrt(s (1 - s) / permutations): .043 at s = .7 and 112 permutations.
     """
     equal = np.empty(len(left), np.uint16)
     equal_minima(minima, left, right, equal)
-    share = equal / minima.shape[1]
-    return np.maximum(0.0, (share - 2.0**-16) / (1 - 2.0**-16))
+    return estimate(equal, minima.shape[1])
+
+
+def estimate(equal: np.ndarray, permutations: int) -> np.ndarray:
+    """The Jaccard similarity that a number of equal 16-bit minima stands for: their share, corrected for the 2^-16
+    that agree by chance, and never below zero."""
+    return np.maximum(0.0, (equal / permutations - 2.0**-16) / (1 - 2.0**-16))

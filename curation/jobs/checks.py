@@ -28,6 +28,14 @@ def settings(config: Config) -> None:
     ):
         if given and not dedup.enabled:
             raise ConfigError(f"{key} needs duplicates to be looked for: set dedup.enabled to true")
+    if dedup.enabled and dedup.verify_by == "shingles":
+        if not dedup.near:
+            raise ConfigError("dedup.verify_by shingles needs dedup.near: without it no similarities are counted")
+        if config.against:
+            raise ConfigError(
+                "dedup.verify_by shingles needs the text of every document, and against has only the signals of "
+                "earlier runs: set dedup.verify_by to minhash, or give their inputs too with dedup.prefer"
+            )
     if config.against_all and not config.against:
         raise ConfigError("against_all needs against: the output folders of earlier runs")
     if config.decontaminate.paths:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from curation import dedup, schema
 from curation.config_dedup import Dedup, candidate_probability
 from curation.dedup.shuffle import ROW_BITS
-from curation.jobs import earlier, resolve, stages
+from curation.jobs import earlier, resolve, shingles, stages
 from curation.plan import Context, Job, Progress, Shard, Step
 
 _IDENTITY = ["row", "id", "source", "bytes", "date", "content_hash", "row_hash", "norm_hash", "url_key"]
@@ -31,6 +31,7 @@ def steps(job: Job) -> list[Step]:
         return []
     return [
         Step("candidates", "resolve", _candidates, _emit, _join, _group, earlier.shards),
+        *shingles.steps(job),
         Step("cluster", "resolve", finish=_cluster),
     ]
 
@@ -105,17 +106,18 @@ def _candidates(job: Job, merged: np.ndarray | None, context: Context) -> np.nda
 def _cluster(job: Job, _: None, context: Context) -> None:
     settings = job.config.dedup
     candidates = _gather(job, context["candidates"], context)
-    clusters = dedup.cluster(
-        candidates,
-        dedup.DedupSettings(
-            verify=settings.verify,
-            keep=settings.keep,
-            max_bucket=settings.max_bucket,
-            exact=settings.enabled and settings.exact,
-            near=settings.enabled and settings.near,
-            url=settings.enabled and settings.url,
-        ),
+    chosen = dedup.DedupSettings(
+        verify=settings.verify,
+        verify_by=settings.verify_by,
+        keep=settings.keep,
+        prefer=settings.prefer,
+        max_bucket=settings.max_bucket,
+        exact=settings.enabled and settings.exact,
+        near=settings.enabled and settings.near,
+        url=settings.enabled and settings.url,
     )
+    with shingles.of_candidates(job, candidates.column("job_row").to_numpy()) as sets:
+        clusters = dedup.cluster(candidates, chosen, sets)
     job_rows = clusters.column("job_row").to_numpy()
     for shard in job.shards:
         low, high = np.searchsorted(job_rows, [shard.index << ROW_BITS, (shard.index + 1) << ROW_BITS])
@@ -125,6 +127,7 @@ def _cluster(job: Job, _: None, context: Context) -> None:
         stages.write_table(stages.decisions_path(job, "clusters", shard), table.cast(schema.CLUSTERS_SCHEMA))
     described = _describe(job, candidates, clusters)
     stages.write_json(f"{job.config.output}/{SUMMARY}", {"hash": job.hashes["resolve"], **described})
+    shingles.clear(job)
 
 
 def _gather(job: Job, rows: np.ndarray, context: Context) -> pa.Table:

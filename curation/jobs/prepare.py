@@ -79,7 +79,11 @@ def prepare(config: Config) -> Job:
     filters.check_columns(config, shards)
     ratio.check(config, shards)
     sources = {shard.source for shard in shards}
-    for key, named in (("mix.multipliers", config.mix.multipliers), ("select.floors", config.select.floors)):
+    for key, named in (
+        ("mix.multipliers", config.mix.multipliers),
+        ("select.floors", config.select.floors),
+        ("dedup.prefer", config.dedup.prefer),
+    ):
         unknown = sorted(set(named) - sources)
         if unknown and columns_of(config).source is None:
             raise ConfigError(f"{key} names source {unknown[0]!r}{nearest(unknown[0], sources)}")

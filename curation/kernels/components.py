@@ -1,7 +1,14 @@
-"""Union-find and the comparison of bucket members with the centre of their bucket."""
+"""Union-find and the comparison of bucket members with the centre of their bucket.
+
+Documents are compared by `values` and `spans`: minima uint16[n, permutations], of which equal ones are counted (spans
+is not used then), or sorted shingle hashes uint64[total] and the places int64[n, 2] of each document's. `least` is in
+the same measure, equal minima or a Jaccard similarity. Numba compiles a body for each.
+"""
 
 import numpy as np
 from numba import njit
+
+from curation.kernels.shingles import jaccard
 
 
 @njit(inline="always")
@@ -41,17 +48,33 @@ def _equal(minima, a, b):
 
 
 @njit(nogil=True, cache=True)
-def join_similar(parent, members, bounds, minima, least_equal):
-    """As `join_groups`, but a member joins only where at least `least_equal` of its minima equal the first member's.
+def _alike(values, spans, a, b):
+    """How alike two documents are: equal minima (int64), or the Jaccard similarity of their shingles (float64)."""
+    if values.ndim == 2:  # known when it is compiled, so only one branch is
+        return np.int64(_equal(values, a, b))
+    else:
+        return jaccard(values, spans, a, b)
 
-    minima uint16[n, permutations]. Pairs that are connected already are not compared: that changes no component.
+
+@njit(nogil=True, cache=True)
+def measure_pairs(values, spans, left, right, out):
+    """out[i] = how alike left[i] and right[i] are: int64[pairs] for minima, float64[pairs] for shingles."""
+    for i in range(len(left)):
+        out[i] = _alike(values, spans, left[i], right[i])
+
+
+@njit(nogil=True, cache=True)
+def join_similar(parent, members, bounds, values, spans, least):
+    """As `join_groups`, but a member joins only where it is at least `least` alike to the first member.
+
+    Pairs that are connected already are not compared: that changes no component.
     """
     for g in range(len(bounds) - 1):
         centre = members[bounds[g]]
         for k in range(bounds[g] + 1, bounds[g + 1]):
             member = members[k]
             a, b = _find(parent, centre), _find(parent, member)
-            if a != b and _equal(minima, centre, member) >= least_equal:
+            if a != b and _alike(values, spans, centre, member) >= least:
                 _join(parent, a, b)
 
 
@@ -74,34 +97,34 @@ def count_similar(members, bounds, centres, band, minima, counts):
 
 
 @njit(nogil=True, cache=True)
-def nearest_anchor(members, bounds, anchors, minima, rank, least_equal, most, nearest, count):
+def nearest_anchor(members, bounds, anchors, values, spans, least, most, nearest, found):
     """The most similar anchor among those that share a group with a member, over all calls.
 
-    anchors bool[n]; minima uint16[n, permutations]; rank[n], smaller wins a tie; at most the first `most` anchors of
-    a group are compared. nearest int32[n] (-1: none with `least_equal` equal minima yet) and count int32[n], its
-    equal minima, are updated for members that are no anchors.
+    anchors bool[n]; of equally similar ones the first in order; at most the first `most` anchors of a group are
+    compared. nearest int32[n] (-1: none that is `least` alike yet) and found[n], how alike that one is (int64 for
+    minima, float64 for shingles), are updated for members that are no anchors.
     """
     held = np.empty(most, np.int32)
     for g in range(len(bounds) - 1):
-        found = 0
+        count = 0
         for k in range(bounds[g], bounds[g + 1]):
-            if anchors[members[k]] and found < most:
-                held[found] = members[k]
-                found += 1
-        if found == 0:
+            if anchors[members[k]] and count < most:
+                held[count] = members[k]
+                count += 1
+        if count == 0:
             continue
         for k in range(bounds[g], bounds[g + 1]):
             member = members[k]
             if anchors[member]:
                 continue
-            for anchor in held[:found]:
+            for anchor in held[:count]:
                 if anchor == nearest[member]:
                     continue
-                equal = np.int32(_equal(minima, anchor, member))
-                if equal < least_equal or equal < count[member]:
+                alike = _alike(values, spans, anchor, member)
+                if alike < least or alike < found[member]:
                     continue
-                if nearest[member] < 0 or equal > count[member] or rank[anchor] < rank[nearest[member]]:
-                    nearest[member], count[member] = anchor, equal
+                if nearest[member] < 0 or alike > found[member] or anchor < nearest[member]:
+                    nearest[member], found[member] = anchor, alike
 
 
 @njit(nogil=True, cache=True)

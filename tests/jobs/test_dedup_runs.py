@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_job import rows_of
 from typer.testing import CliRunner
 
-from curation import curate
+from curation import curate, deduplicate
 from curation.cli import app
 from curation.config import ConfigError, load
 
@@ -60,37 +60,101 @@ def decided(output):
     return {row["id"]: tuple(row[key] for key in keep) for row in rows_of(output).values()}
 
 
-families = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=14)
+def graded(family, edits):
+    """Text of a family in which some words differ: a similarity of .96 to .48, so that chains and misses occur."""
+    text = words(family)
+    for edit in edits:
+        text[7 + 9 * edit] = f"x{edit:04}"
+    return " ".join(text)
+
+
+families = st.lists(st.tuples(st.integers(0, 2), st.sets(st.integers(0, 11), max_size=8)), min_size=1, max_size=16)
+
+
+def graded_rows(drawn, prefix):
+    return [
+        {"id": f"{prefix}{i:03}", "text": graded(family, sorted(edits)), "date": None, "n": i}
+        for i, (family, edits) in enumerate(drawn)
+    ]
 
 
 @given(families, families, st.integers(1, 3))
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_against_an_earlier_run_equals_one_run_that_prefers_its_documents(tmp_path_factory, first, second, shards):
     folder = tmp_path_factory.mktemp("against")
-    a, b = rows_for(first, "a"), rows_for(second, "b")
+    a, b = graded_rows(first, "a"), graded_rows(second, "b")
     job(folder, a, "a", shards)
     job(folder, b, "b", shards, against=[str(folder / "a")])
     both = {
         "inputs": [
-            {"path": corpus.write(folder / "together-a", a, 1), "source": "a", "trust": "human"},
+            {"path": corpus.write(folder / "together-a", a, 1), "source": "a"},
             {"path": corpus.write(folder / "together-b", [{**r, "n": r["n"] + 1000} for r in b], 2), "source": "b"},
         ]
     }
-    job(folder, [], "together", 1, **both)
-    together = decided(folder / "together")
+    job(folder, [], "together", 1, **both, dedup={"prefer": ["a"]})
+    assert decided(folder / "together") == decided(folder / "a") | decided(folder / "b")
     left = {name for name, row in decided(folder / "b").items() if row[2] is None}
-    assert left == {name for name, row in together.items() if row[2] is None and name.startswith("b")}
-    for name, (of, similarity, reason) in decided(folder / "b").items():
-        assert (reason is None) == (of is None) == (similarity is None)
-        # of equal words there is one that stands for the rest, and it is the same one
-        if reason == "exact_duplicate" and together[name][2] == reason:
-            assert of == together[name][0]
     # what is left of b is new: against a and b nothing of it stays
     again = job(
         folder, [r for r in b if r["id"] in left], "again", 1, against=[str(folder / "a"), str(folder / "b")]
     )
     assert again["documents"]["kept"] == 0
     assert again["duplicates"]["against"] == len(left)
+
+
+@given(families, families)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_what_leaves_for_what_was_kept_also_leaves_for_all_that_was_read(tmp_path_factory, first, second):
+    folder = tmp_path_factory.mktemp("all")
+    job(folder, graded_rows(first, "a"), "a")
+    for name, every in (("kept", False), ("all", True)):
+        job(folder, graded_rows(second, "b"), name, against=[str(folder / "a")], against_all=every)
+    kept, everything = decided(folder / "kept"), decided(folder / "all")
+    for name, (of, _, _) in kept.items():
+        if of is not None and of.startswith("a"):
+            assert everything[name][0].startswith("a")
+
+
+def shingle_sets(rows):
+    """By id the 5-word shingles of texts whose words are separated by one space."""
+    sets = {}
+    for row in rows:
+        text = row["text"].split()
+        sets[row["id"]] = {tuple(text[k : k + 5]) for k in range(len(text) - 4)}
+    return sets
+
+
+@given(families, st.integers(1, 4))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_similarities_are_counted_on_request(tmp_path_factory, drawn, shards):
+    folder = tmp_path_factory.mktemp("counted")
+    rows = graded_rows(drawn, "a")
+    sets = shingle_sets(rows)
+    counted = {"verify_by": "shingles"}
+    job(folder, rows, "out", shards, dedup=counted)
+    found = decided(folder / "out")
+    for name, (of, similarity, _) in found.items():
+        if of is not None:
+            true = len(sets[name] & sets[of]) / len(sets[name] | sets[of])
+            assert similarity == pytest.approx(true, abs=1e-7) and true >= 0.7
+    assert not [path for path in (folder / "out" / "decisions" / "shingles").rglob("*") if path.is_file()]
+    # one shard decides the same, so does memory, and a second run drops nothing
+    job(folder, rows, "one", 1, dedup=counted)
+    assert decided(folder / "one") == found
+    [batch] = pa.Table.from_pylist(rows).combine_chunks().to_batches()
+    [held] = deduplicate(batch, id="id", verify_by="shingles")
+    keep = ("duplicate_of", "similarity", "filter_reason")
+    assert {row["id"]: tuple(row[key] for key in keep) for row in held.to_pylist()} == found
+    left = [row for row in rows if found[row["id"]][0] is None]
+    assert job(folder, left, "again", 2, dedup=counted)["documents"]["excluded"] == 0
+
+
+def test_similarities_are_counted_alike_on_another_host(tmp_path):
+    drawn = random.Random(3)
+    rows = graded_rows([(k % 3, set(drawn.sample(range(12), drawn.randrange(6)))) for k in range(18)], "a")
+    job(tmp_path, rows, "plain", 1, dedup={"verify_by": "shingles"})
+    job(tmp_path, rows, "other", 3, run={"runner": "FnApiRunner", "workers": 2}, dedup={"verify_by": "shingles"})
+    assert rows_of(tmp_path / "plain") == rows_of(tmp_path / "other")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +213,12 @@ def test_against_on_every_host(earlier, tmp_path, runner):
         ({"against": [], "against_all": True}, "against_all needs against"),
         ({"dedup": {"enabled": False}}, "against needs duplicates"),
         ({"exclude_near": True}, "exclude_near needs exclude_ids"),
+        ({"dedup": {"verify_by": "shingles"}}, "against has only the signals of earlier runs"),
+        ({"against": [], "dedup": {"verify_by": "shingles", "near": False}}, "verify_by shingles needs dedup.near"),
+        ({"dedup": {"prefer": ["t"]}}, "dedup.prefer names source 't'"),
+        ({"dedup": {"prefer": ["s", "s"]}}, "source 's' stands there twice"),
+        ({"dedup": {"verify": 0.3}}, "at verify 0.3"),
+        ({"select": {"floors": {"t": 0.5}}}, "select.floors names source 't'"),
         ({"dedup": {"keep": "column:nn:desc"}}, "has no column 'nn': did you mean 'n'?"),
         ({"decontaminate": {"paths": ["{folder}/none.jsonl"]}}, "decontaminate.paths: there is no file"),
         ({"decontaminate": {"paths": ["{short}"]}}, "none of the 1 benchmark documents has 13 words"),
