@@ -77,15 +77,17 @@ def rows(found) -> list[str]:
 
 
 def settings(folder: Path, kind: str) -> dict:
-    """A configuration without `output`: `soft` weighs and selects, `balance` has a reference, `all` also compares with
-    an earlier run and with benchmark text, cuts repeated lines and takes ids down."""
+    """A configuration without `output`: `soft` counts similarities, weighs and selects, `balance` has a reference,
+    `all` also compares with an earlier run and with benchmark text, cuts repeated lines and takes ids down."""
     values = {
         "inputs": [{"path": write(folder / "in", 3), "source": "docs", "trust": "human"}],
         "columns": {"date": "date"},
         "mix": {"mode": "soft" if kind == "soft" else "balance", "reservoir": 100},
         "select": {"documents": 60},
     }
-    if kind != "soft":
+    if kind == "soft":
+        values["dedup"] = {"verify_by": "shingles", "verify": 0.8}
+    else:
         values["reference"] = str(folder / "docs.profile")
         build_reference(load(None, {"inputs": values["inputs"]}), values["reference"], quiet=True)
     if kind == "all":
