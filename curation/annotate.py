@@ -99,7 +99,7 @@ def annotate(
     tokens = found.tokens
     data, starts = text_buffer(text)
     documents = batch.num_rows
-    words = _count_words(tokens)
+    words = word_counts(tokens)
     content = dedup.content_hashes(text)
     norm, has_words = dedup.token_hashes(tokens)
     columns: dict[str, pa.Array] = {
@@ -108,7 +108,7 @@ def annotate(
         "source": _labels(_strings(batch, settings.source, pa.repeat(source, documents))),
         "bytes": pa.array(np.diff(starts), pa.int64()),
         "word_count": pa.array(words, pa.int64()),
-        "tokens": _counts(batch, settings.tokens, words),
+        "tokens": token_counts(batch, settings.tokens, words),
         "date": dates(_column(batch, settings.date)) if settings.date else pa.nulls(documents, pa.date32()),
         "url_key": pa.nulls(documents, pa.binary(16)),
         "content_hash": dedup.fixed_binary(content),
@@ -172,7 +172,7 @@ def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
     return batch.column(index)
 
 
-def _count_words(tokens: Tokens) -> np.ndarray:
+def word_counts(tokens: Tokens) -> np.ndarray:
     """int64[documents]: word tokens of each document."""
     out = np.empty(len(tokens.offsets) - 1, np.int64)
     count_words(tokens.kind, tokens.offsets, out)
@@ -217,7 +217,8 @@ def _labels(values: pa.Array) -> pa.Array:
     )
 
 
-def _counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Array:
+def token_counts(batch: pa.RecordBatch, name: str | None, words: np.ndarray) -> pa.Array:
+    """int64[documents]: the column of tokens; its words where there is none, or a value that is no count."""
     ours = pa.array(words, pa.int64())
     if name is None:
         return ours

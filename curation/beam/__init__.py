@@ -8,7 +8,9 @@ from curation.beam.coder import RecordBatchCoder
 from curation.beam.curate import Curate
 from curation.beam.deduplicate import Deduplicate
 from curation.beam.measure import DiversityFn, MeasureDiversity
+from curation.beam.mix import Mix
 from curation.beam.rows import FromRows, ToRows
+from curation.beam.select import Select
 from curation.beam.shards import ReadShards, WriteShards
 from curation.beam.steps import AsBeam
 from curation.beam.transforms import Annotate, DetectSynthetic
@@ -22,8 +24,10 @@ __all__ = [
     "DiversityFn",
     "FromRows",
     "MeasureDiversity",
+    "Mix",
     "ReadShards",
     "RecordBatchCoder",
+    "Select",
     "ToRows",
     "WriteShards",
 ]

@@ -86,6 +86,19 @@ def column_name(value: Any, argument: str, *, optional: bool = False) -> None:
         raise ValueError(f"{argument} is empty: give the name of a column")
 
 
+def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """A column of a batch; KeyError names those that are there."""
+    if name not in batch.schema.names:
+        raise KeyError(f"the batch has no column {name!r}; it has {', '.join(batch.schema.names)}")
+    return batch.column(name)
+
+
+def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    """The batch with a column, in the place of one of that name where there is one."""
+    place = batch.schema.get_field_index(name)
+    return batch.append_column(name, values) if place < 0 else batch.set_column(place, name, values)
+
+
 def displayed(transform: Any, *names: str) -> dict[str, Any]:
     """Display data of the named attributes that are set, as plain values."""
     values = {name: getattr(transform, name) for name in names}

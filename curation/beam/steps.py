@@ -11,7 +11,7 @@ from apache_beam.internal import pickler
 from apache_beam.metrics import Metrics
 
 from curation.batch import with_text
-from curation.beam.batches import NAMESPACE, column_name, displayed, per_batch
+from curation.beam.batches import NAMESPACE, column_name, column_of, displayed, per_batch, with_column
 
 REASON = "filter_reason"
 
@@ -79,8 +79,8 @@ class _Run:
         from curation.datatrove import steps
 
         for name in (self.text, self.id, self.url):
-            if name is not None and name not in batch.schema.names:
-                raise KeyError(f"the batch has no column {name!r}; it has {', '.join(batch.schema.names)}")
+            if name is not None:
+                column_of(batch, name)
         before = pa.nulls(batch.num_rows, pa.string())
         if REASON in batch.schema.names:
             before = batch.column(REASON).cast(pa.string())
@@ -93,15 +93,8 @@ class _Run:
         batch = with_text(batch, self.text, done.text.take(place))
         for name, kind in self.columns:
             found = pa.array([document.metadata.get(name) for document in done.documents], kind)
-            batch = _set(batch, name, found.take(place))
-        batch = _set(batch, REASON, pc.coalesce(before, done.reason.take(place)))
+            batch = with_column(batch, name, found.take(place))
+        batch = with_column(batch, REASON, pc.coalesce(before, done.reason.take(place)))
         for entry in pc.value_counts(done.reason.drop_null()).to_pylist():
             Metrics.counter(NAMESPACE, f"as-beam-dropped-{entry['values']}").inc(entry["counts"])
         return batch.filter(batch.column(REASON).is_null()) if self.drop else batch
-
-
-def _set(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
-    place = batch.schema.get_field_index(name)
-    if place < 0:
-        return batch.append_column(name, values)
-    return batch.set_column(place, name, values)

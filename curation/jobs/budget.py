@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 from curation import io
 from curation.jobs import stages, weights
 from curation.mixing import sampling
+from curation.mixing.selecting import PASSES, Selecting
 from curation.plan import Context, Job, Progress, Shard, Step
-
-PASSES = 5
 
 
 def steps(job: Job) -> list[Step]:
@@ -28,14 +27,10 @@ def asked(job: Job) -> bool:
 
 def begin(job: Job, kept: int) -> sampling.Selection | None:
     """Where the search begins when `kept` documents are there to select from; None without a budget."""
-    return sampling.begin(_budget(job, kept)) if asked(job) else None
-
-
-def _budget(job: Job, kept: int) -> int:
+    if not asked(job):
+        return None
     select = job.config.select
-    if select.rate is not None:
-        return max(1, round(select.rate * kept))
-    return select.tokens or select.documents or 1
+    return sampling.begin(Selecting(select.tokens, select.documents, select.rate).budget(kept))
 
 
 def search(context: Context) -> sampling.Selection | None:

@@ -196,6 +196,16 @@ def test_rows_that_do_not_fit_are_set_aside_and_no_key_is_lost_silently():
         (lambda: curation_beam.Deduplicate(verify=70), "between 0 and 1"),
         (lambda: curation_beam.MeasureDiversity(id=""), "id is empty"),
         (lambda: curation_beam.Annotate(group=""), "group is empty"),
+        (curation_beam.Mix, "mode balance needs a reference"),
+        (lambda: curation_beam.Mix(mode="ratio"), "balance, soft, cluster, none"),
+        (lambda: curation_beam.Mix(reference="no/such.profile"), "no/such.profile"),
+        (lambda: curation_beam.Mix(mode="soft", cap=1), "cap must be above 1"),
+        (lambda: curation_beam.Mix(mode="soft", multipliers={"web": 2.0}), "name its column with source="),
+        (lambda: curation_beam.Mix(mode="soft", reservoir=3), "reservoir must be at least 100"),
+        (curation_beam.Select, "one of tokens, documents and rate; none"),
+        (lambda: curation_beam.Select(tokens=5, rate=0.5), "not tokens and rate"),
+        (lambda: curation_beam.Select(documents=0), "documents must be at least 1"),
+        (lambda: curation_beam.Select(rate=1.5), "at most 1"),
         (lambda: curation_beam.FromRows(schema={"a": "b"}), "pyarrow.Schema"),
         (lambda: curation_beam.ToRows(schema=pa.schema([("t", pa.timestamp("us"))])), "'t' is timestamp"),
         (lambda: curation_beam.WriteShards(output="x", format="csv"), "jsonl.gz"),
@@ -218,7 +228,9 @@ TRANSFORMS = [
     curation_beam.DetectSynthetic(),
     curation_beam.FromRows(schema=PEOPLE),
     curation_beam.MeasureDiversity(),
+    curation_beam.Mix(mode="soft"),
     curation_beam.ReadShards(inputs="x"),
+    curation_beam.Select(documents=10),
     curation_beam.ToRows(),
     curation_beam.WriteShards(output="x"),
 ]
@@ -240,6 +252,7 @@ def test_every_function_of_a_pipeline_can_be_pickled(tmp_path):
     batched = p | curation_beam.ReadShards(inputs=write(tmp_path / "in", 1))
     decided = batched | curation_beam.DetectSynthetic() | curation_beam.Deduplicate()
     _ = batched | curation_beam.Annotate()
+    _ = decided | curation_beam.Mix(mode="soft") | curation_beam.Select(rate=0.5)
     _ = decided | curation_beam.WriteShards(output=str(tmp_path / "out"))
     _ = batched | curation_beam.ToRows() | curation_beam.FromRows(schema=table().schema)
     found = set()

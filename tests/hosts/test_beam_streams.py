@@ -49,6 +49,8 @@ def test_statistics_and_duplicates_are_found_window_by_window() -> None:
     [
         (curation_beam.Deduplicate(), "Deduplicate looks at all rows together .* windows first"),
         (curation_beam.MeasureDiversity(), "MeasureDiversity looks at all rows together .* windows first"),
+        (curation_beam.Mix(mode="soft"), "Mix looks at all rows together .* windows first"),
+        (curation_beam.Select(rate=0.5), "Select looks at all rows together .* windows first"),
         (curation_beam.WriteShards(output="out"), "WriteShards looks at all rows together .*: read a bounded input"),
     ],
 )
