@@ -6,6 +6,7 @@ external transforms by their full name.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -19,6 +20,7 @@ from curation.beam.rows import row_type
 
 _DETECTED = ("p_synthetic", "synthetic_label", "synthetic_reason")
 _CLUSTERED = ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
+_SELECTED = ("weight", "copies", "filter_reason")
 _FATES = ("read", "kept", "excluded", "quarantined")
 
 
@@ -40,6 +42,8 @@ class _OnRows(beam.PTransform):
     """Rows through a transform of batches that adds columns."""
 
     names: tuple[str, ...] = ()
+    #: columns without which nothing can be done, and the stage that adds them
+    needed: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, transform: beam.PTransform) -> None:
         super().__init__()
@@ -47,6 +51,9 @@ class _OnRows(beam.PTransform):
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
         given = _arrow(rows, type(self).__name__)
+        for name, stage in self.needed.items():
+            if name not in given.names:
+                raise ValueError(f"{type(self).__name__} needs the column {name}: apply {stage} before")
         wanted = _added(given, self.names)
         return (
             rows
@@ -110,6 +117,62 @@ class Deduplicate(_OnRows):
                 text=text, id=id, date=date, trust=trust, keep=keep, verify=verify, bands=bands, rows=rows, ngram=ngram
             )
         )
+
+
+class Mix(_OnRows):
+    """Rows with `weight`. Arguments as of `curation.beam`'s; raises ValueError for rows that lack a column that the
+    mode needs."""
+
+    names = ("weight",)
+
+    def __init__(
+        self,
+        reference: str | None = None,
+        text: str = "text",
+        id: str | None = None,
+        source: str | None = None,
+        mode: str = "balance",
+        slack: float = 1.0,
+        kappa: float = 1.0,
+        gamma: float = 0.0,
+        cap: float = 20.0,
+        passes: int = 3,
+        multipliers: Mapping[str, float] | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__(
+            stages.Mix(
+                reference=reference, text=text, id=id, source=source, mode=mode, slack=slack, kappa=kappa, gamma=gamma,
+                cap=cap, passes=passes, multipliers=multipliers, seed=seed,
+            )
+        )  # fmt: skip
+        judged = {"p_synthetic": "DetectSynthetic"} if mode == "soft" and kappa else {}
+        clusters = {"cluster_size": "Deduplicate"} if mode in ("balance", "cluster") and gamma else {}
+        self.needed = {**judged, **clusters}
+
+
+class Select(_OnRows):
+    """Rows with `weight`, `copies` and `filter_reason`. Arguments as of `curation.beam`'s."""
+
+    names = _SELECTED
+
+    def __init__(
+        self,
+        tokens: int | None = None,
+        documents: int | None = None,
+        rate: float | None = None,
+        max_repeats: int = 1,
+        id: str | None = None,
+        tokens_column: str | None = None,
+        text: str = "text",
+        seed: int = 1,
+    ) -> None:
+        super().__init__(
+            stages.Select(
+                tokens=tokens, documents=documents, rate=rate, max_repeats=max_repeats, id=id,
+                tokens_column=tokens_column, text=text, seed=seed,
+            )
+        )  # fmt: skip
 
 
 class DatatroveStep(_OnRows):

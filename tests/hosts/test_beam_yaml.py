@@ -39,7 +39,7 @@ def test_the_shipped_pipeline_runs(tmp_path: Path) -> None:
 
 def test_every_listed_transform_is_a_transform() -> None:
     listed = yaml.safe_load(PROVIDERS.read_text())
-    assert len(listed[0]["transforms"]) == 5
+    assert len(listed[0]["transforms"]) == 7
     for name in listed[0]["transforms"].values():
         assert issubclass(getattr(stages, name.rpartition(".")[2]), beam.PTransform)
 
@@ -64,6 +64,19 @@ def test_the_listing_can_be_included_and_stages_give_what_the_functions_give(tmp
     assert len(found) == plain.num_rows
     reasons = sorted(filter(None, expected["filter_reason"].to_pylist()))
     assert sorted(filter(None, (row["filter_reason"] for row in found))) == reasons
+
+
+def test_rows_are_weighed_and_selected() -> None:
+    rows = [beam.Row(id=row["id"], text=row["text"] or "", trust=row["trust"]) for row in table().to_pylist()]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        weighed = pipeline | beam.Create(rows) | stages.Mix(mode="none")
+        found = weighed | stages.Select(documents=40, id="id")
+        counts = found | beam.Map(lambda row: row.copies) | beam.CombineGlobally(sum)
+        assert_that(counts | beam.Map(lambda total: 30 < total <= 40), equal_to([True]))
+        reasons = found | "Reasons" >> beam.Map(lambda row: (row.filter_reason is None) == (row.copies == 1))
+        assert_that(reasons, equal_to([True] * len(rows)), label="reasons")
+        with pytest.raises(ValueError, match="Mix needs the column p_synthetic: apply DetectSynthetic before"):
+            _ = weighed | "Soft" >> stages.Mix(mode="soft")
 
 
 def test_statistics_are_rows() -> None:

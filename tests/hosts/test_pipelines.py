@@ -131,7 +131,7 @@ def test_a_reference_calibrates_every_host_alike(crawl):
 
 @pytest.mark.engines
 def test_the_examples_of_the_beam_page_run(crawl, capsys):
-    first, whole = examples("beam.md")
+    first, whole, weighed = examples("beam.md")
     exec(first, {})
     assert f"'documents': {{'value': {table().num_rows}.0" in capsys.readouterr().out
     decided = pq.read_table(crawl / "decided")
@@ -140,6 +140,12 @@ def test_the_examples_of_the_beam_page_run(crawl, capsys):
     names = {"beam": beam, "curation_beam": curation_beam, "options": PipelineOptions(["--runner=FnApiRunner"])}
     exec(whole.replace("gs://bucket/out", "out"), names)
     assert (crawl / "out/report/report.html").exists()
+    capsys.readouterr()
+    exec(weighed, names)
+    assert capsys.readouterr().out.startswith(("converged", "unreachable", "hopeless", "unchanged"))
+    selected = pq.read_table(crawl / "selected")
+    assert selected.num_rows == table().num_rows
+    assert "not_selected" in selected.column("filter_reason").to_pylist()
 
 
 @pytest.mark.engines
