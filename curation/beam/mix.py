@@ -43,7 +43,7 @@ class Mix(beam.PTransform):
 
     Across the shuffle go sums: of a pass at most 2 MB a bundle, of the sample of `reservoir` documents 1.4 kB for each
     document in it (28 MB in all). The side input is the solution and its curvature, about 1 MB. Signals that the
-    passes read take 1.4 kB a document between the stages. `with_report` gives (batches, the report of the mix, a dict).
+    passes read take 0.9 kB a document between the stages. `with_report` gives (batches, the report of the mix, a dict).
     """
 
     reference: str | None = None
