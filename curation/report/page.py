@@ -13,6 +13,7 @@ from curation.report import words as w
 from curation.report.brief import headline, prevalence_words
 from curation.report.findings import before_selection, findings, selected
 from curation.report.look import to_look_at
+from curation.report.mix_tables import tables
 from curation.report.unusual import unusual
 
 EXAMPLES = 12
@@ -175,6 +176,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "quantiles": _quantiles(w.section(mixing, "weights", "quantiles")),
         "floors": [(source, w.section(floor)) for source, floor in w.section(mixing, "floors").items()],
         "heard": _heard(retention, by_group),
+        "mix_tables": tables(mixing),
         "budget": [(w.phrase(k), n) for k, n in w.numbers(mixing.get("budget")).items()],
         "run": run,
         "stages": _stages(w.section(run, "stages")),

@@ -457,3 +457,29 @@ def test_short_labels_never_merge_two_names() -> None:
     names += ["a/b.parquet", "a/b.jsonl"]
     assert len(set(w.labels(names))) == len(names)
     assert w.labels(["a/x.parquet", "a/y.parquet"]) == ["a/x", "a/y"]
+
+
+def test_a_mix_is_shown_by_language_group_feature_and_kind_of_text():
+    report = copy.deepcopy(sample())
+    report["mixing"] |= {
+        "retention_by_language": {"en": 1.1, "<other>": 0.42},
+        "retention_by_group": {"only": 1.0},
+        "worst_features": [
+            {"name": f"marker {i}", "before": 9.5, "after": 1.0, "target": 0.125, "attained": 0.25, "tolerance": 0.031}
+            for i in range(12)
+        ],
+        "cells": [
+            {"name": "prose 3", "covered": True, "crawl": 0.7, "reference": 0.5, "target": 0.61},
+            {"name": "code", "covered": False, "crawl": 0.3, "reference": 0.01, "target": 0.0},
+            {"name": "table", "covered": False, "crawl": 0.0, "reference": 0.0, "target": 0.0},
+        ],
+    }
+    text = Page(render(report)).text
+    assert "Weight kept by language" in text
+    assert text.index("<other> 42%") < text.index("en 110%")
+    assert "Weight kept by group" not in text  # a single one keeps what there is
+    assert text.count("0.031") == 10
+    assert "prose 3 70% 50% 61% yes" in text
+    assert "code 30% 1% as it is no" in text
+    assert not re.search(r"\btable 0%", text)
+    assert "Kinds of text" not in Page(render(sample())).text
