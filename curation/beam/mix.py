@@ -6,7 +6,7 @@ text nor weights cross a shuffle, and nothing is joined.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton
 
-from curation import diversity, synthetic
+from curation import diversity, schema, synthetic
 from curation.annotate import Settings, annotate
 from curation.batch import MAX_ROWS, as_strings
 from curation.beam.batches import PerBatch, check_bounded, column_name, column_of, displayed, typed, with_column
 from curation.beam.passes import add_steps
 from curation.jobs import stages
+from curation.mixing.columns import chosen
 from curation.mixing.steps import Context
 from curation.mixing.weighing import Item, Weighing
 from curation.text import gate, text_buffer, tokenise
@@ -35,7 +36,8 @@ class Mix(beam.PTransform):
 
     The arguments are those of the `mix` section of the configuration; `reference` is the path of a reference profile
     (`default`: the one in the package), read when the transform is made, and `model` scores the text as for the
-    reference. `source` names the column that `multipliers` and the human factor go by.
+    reference. `source` names the column that `multipliers` and the human factor go by;
+    `columns` maps columns to be balanced too, which the reference was built with, to how many numbers each holds.
 
     Reads `text`, `id` and `source`, and what stands there from the stages before: `filter_reason` (rows with one weigh
     0), `p_synthetic` of DetectSynthetic (mode soft needs it, balance takes it where it is), `cluster_size` of
@@ -59,6 +61,7 @@ class Mix(beam.PTransform):
     reservoir: int = 20_000
     passes: int = 3
     multipliers: Mapping[str, float] | None = None
+    columns: Mapping[str, int] = field(default_factory=dict)
     seed: int = 1
     model: str = "shipped"
     min_words: int = synthetic.MIN_WORDS
@@ -79,16 +82,21 @@ class Mix(beam.PTransform):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if self.multipliers and self.source is None:
             raise ValueError("multipliers go by source: name its column with source=")
-        profile = _profile(self.reference, self.model) if self.mode == "balance" and self.reference else None
+        if self.columns and self.mode != "balance":
+            raise ValueError(f"columns are balanced in mode balance only, not in {self.mode}")
+        profile = None
+        if self.mode == "balance" and self.reference is not None:
+            profile = _profile(self.reference, self.model, self.columns)
         self._weighing = Weighing(
             profile, self.mode, self.slack, self.kappa, self.gamma, self.cap, self.gate, self.reservoir, self.passes,
-            None if self.multipliers is None else dict(self.multipliers), self.seed,
+            None if self.multipliers is None else dict(self.multipliers), self.seed, columns=tuple(self.columns),
         )  # fmt: skip
 
     def expand(self, batches: beam.PCollection) -> Any:
         check_bounded(batches, "Mix", windowed=True)
         weighing = self._weighing
-        measure = _Measure(weighing, self.text, self.id, self.source, self.model, self.min_words)
+        columns = tuple(self.columns.items())
+        measure = _Measure(weighing, self.text, self.id, self.source, self.model, self.min_words, columns)
         steps = weighing.steps(with_report=self.with_report)
         context = None
         if steps:
@@ -104,10 +112,10 @@ class Mix(beam.PTransform):
 
     def display_data(self) -> dict[str, Any]:
         names = ("reference", "text", "id", "source", "mode", "slack", "kappa", "gamma", "cap", "gate", "reservoir")
-        return displayed(self, *names, "passes", "multipliers", "seed", "model", "min_words", "with_report")
+        return displayed(self, *names, "passes", "multipliers", "columns", "seed", "model", "min_words", "with_report")
 
 
-def _profile(reference: str, model: str) -> Any:
+def _profile(reference: str, model: str, columns: Mapping[str, int]) -> Any:
     """What a mix reads of a profile, small enough to travel with every function of the graph."""
     profile = stages.load_profile(reference)
     again = "build the reference again with `curation reference build`"
@@ -115,8 +123,13 @@ def _profile(reference: str, model: str) -> Any:
         raise ValueError(f"{reference} was measured on another ruler than this release's; {again}")
     if profile.model not in ("", synthetic.load_model(model).version):
         raise ValueError(f"the human text of {reference} was scored by another detector; {again}")
+    try:
+        extras = chosen(profile.columns, columns)
+    except ValueError as error:
+        raise ValueError(f"{reference}: {error}; {again}") from None
     none = np.zeros(0)
     return profile._replace(
+        columns=extras,
         scalars_mean=none, scalars_products=none, held_out_mean=none, held_out_products=none, anchors={},
         statistics=b"", blocks={}, human={}, ratio={},
     )  # fmt: skip
@@ -132,6 +145,7 @@ class _Measure:
     source: str | None
     model: str
     min_words: int
+    columns: tuple[tuple[str, int], ...]
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         found = {} if self.weighing.mode == "none" else self._signals(batch)
@@ -143,10 +157,11 @@ class _Measure:
         if self.weighing.balances:
             settings = Settings(
                 text=self.text, id=self.id, source=self.source, bands=0, rows=0, model=self.model,
-                min_words=self.min_words, measure=False,
+                min_words=self.min_words, measure=False, columns=self.columns,
             )  # fmt: skip
             signals = annotate(batch, np.arange(batch.num_rows), "default", settings).signals
-            return {name: signals.column(name) for name in _FEATURES}
+            more = (schema.COLUMN + name for name, _ in self.columns)
+            return {name: signals.column(name) for name in (*_FEATURES, *more)}
         source = pa.repeat("default", batch.num_rows)
         if self.source is not None:
             source = as_strings(column_of(batch, self.source)).fill_null("default")

@@ -138,12 +138,13 @@ class Mix(_OnRows):
         cap: float = 20.0,
         passes: int = 3,
         multipliers: Mapping[str, float] | None = None,
+        columns: Mapping[str, int] | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__(
             stages.Mix(
                 reference=reference, text=text, id=id, source=source, mode=mode, slack=slack, kappa=kappa, gamma=gamma,
-                cap=cap, passes=passes, multipliers=multipliers, seed=seed,
+                cap=cap, passes=passes, multipliers=multipliers, columns=columns or {}, seed=seed,
             )
         )  # fmt: skip
         judged = {"p_synthetic": "DetectSynthetic"} if mode == "soft" and kappa else {}

@@ -15,6 +15,7 @@ from curation.annotate import Settings, annotate
 from curation.config import load
 from curation.jobs import build_reference, stages
 from curation.mixing import mix, sampling
+from curation.mixing.features import FEATURES
 from hosts.world import KEPT, keep, table, write
 
 
@@ -42,10 +43,12 @@ def through(transform: beam.PTransform, found: pa.Table, size: int) -> pa.Table:
     return pa.Table.from_batches(sorted(KEPT["mix"], key=lambda batch: first[repr(batch.to_pydict()["n"])]))
 
 
-def in_memory(found: pa.Table, profile, source: str | None = None, **settings) -> tuple[np.ndarray, dict]:
+def in_memory(found: pa.Table, profile, source: str | None = None, columns=None, **settings) -> tuple[np.ndarray, dict]:
     [batch] = cut(found, 1000)
-    signals = annotate(batch, np.arange(batch.num_rows), "default", Settings(id="id", source=source)).signals
+    read = Settings(id="id", source=source, columns=tuple((columns or {}).items()))
+    signals = annotate(batch, np.arange(batch.num_rows), "default", read).signals
     size = np.where(batch.column("filter_reason").is_null(), batch.column("cluster_size"), 0).astype(np.int64)
+    settings["columns"] = tuple(columns or ())
     weights, report = mix([signals], profile, p=[batch.column("p_synthetic")], cluster_size=[size], **settings)
     return weights[0], report
 
@@ -54,16 +57,18 @@ def in_memory(found: pa.Table, profile, source: str | None = None, **settings) -
 def reference(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("reference")
     path = str(folder / "docs.profile")
-    build_reference(load(None, {"inputs": [{"path": write(folder / "in", 1), "trust": "human"}]}), path, quiet=True)
+    config = load(None, {"inputs": [{"path": write(folder / "in", 1), "trust": "human"}], "mix": {"columns": {"n": 1}}})
+    build_reference(config, path, quiet=True)
     return path
 
 
 @pytest.mark.parametrize("size", [17, 1000])
 def test_a_balanced_mix_equals_that_in_memory_for_any_batching(reference: str, size: int) -> None:
-    settings = {"kappa": 2.0, "gamma": 0.5, "reservoir": 100}
+    settings = {"kappa": 2.0, "gamma": 0.5, "reservoir": 100, "columns": {"n": 1}}
     expected, report = in_memory(decided(), stages.load_profile(reference), **settings)
     assert report["status"] in ("converged", "unreachable")
     assert len(np.unique(expected)) > 50
+    assert len(report["tolerance"]["features"]) == FEATURES + 2
     found = through(curation_beam.Mix(reference=reference, id="id", **settings), decided(), size)
     assert np.array_equal(found.column("weight"), expected)
     assert found.drop_columns("weight").equals(decided())
@@ -91,6 +96,13 @@ def test_the_stage_that_is_missing_is_named() -> None:
         through(curation_beam.Mix(mode="soft"), table(), 1000)
     with pytest.raises(Exception, match="apply Deduplicate before Mix"):
         through(curation_beam.Mix(mode="cluster", gamma=0.5), table(), 1000)
+
+
+def test_a_column_that_the_reference_does_not_know_is_named_at_construction(reference: str) -> None:
+    with pytest.raises(ValueError, match="docs.profile: it was built without mix.columns 'quality'; build the ref"):
+        curation_beam.Mix(reference=reference, columns={"quality": 1})
+    with pytest.raises(ValueError, match="in mode balance only, not in soft"):
+        curation_beam.Mix(mode="soft", columns={"quality": 1})
 
 
 def test_nothing_and_empty_batches_pass() -> None:
