@@ -45,6 +45,8 @@ def order_keys(column: pa.Array) -> pa.Array:
         column = column.dictionary_decode()
     if kind == "text":
         return column.cast(pa.large_string()).cast(pa.large_binary()).cast(pa.binary())
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.binary())
     if kind is None:
         raise ValueError(f"a column of type {column.type} has no order to keep documents by")
     valid = np.asarray(column.is_valid()).astype(bool)

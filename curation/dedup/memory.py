@@ -123,7 +123,8 @@ def _with_keys(held: list[pa.RecordBatch], signals: list[pa.RecordBatch], column
     for batch in held:
         if column not in batch.schema.names:
             raise KeyError(f"keep: there is no column {column!r}; the batch has {', '.join(batch.schema.names)}")
-        kinds |= {order_kind(batch.schema.field(column).type)}
+        if not pa.types.is_null(batch.schema.field(column).type):
+            kinds |= {order_kind(batch.schema.field(column).type)}
     if len(kinds) > 1:
         found = ", ".join(sorted(map(str, kinds)))
         raise ValueError(f"keep: column {column!r} holds values that cannot be compared: {found}")

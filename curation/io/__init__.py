@@ -4,6 +4,7 @@ from curation.io.files import (
     atomic,
     delete,
     exists,
+    is_folder,
     is_local,
     local_path,
     open_file,
@@ -18,7 +19,7 @@ from curation.io.manifest import checksum, input_entry, lock, output_entry, shar
 from curation.io.manifest import read as read_manifest
 from curation.io.manifest import write as write_manifest
 from curation.io.quarantine import BadRecord, Quarantine, read_quarantine
-from curation.io.readers import final_schema, peek, read_shard
+from curation.io.readers import final_schema, is_mixed, peek, read_shard
 from curation.io.stamps import read_stamp
 from curation.io.writers import ShardWriter, output_format, output_relative
 
@@ -35,7 +36,9 @@ __all__ = [
     "expand",
     "final_schema",
     "input_entry",
+    "is_folder",
     "is_local",
+    "is_mixed",
     "local_path",
     "lock",
     "open_file",

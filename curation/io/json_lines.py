@@ -17,6 +17,17 @@ PEEK_BYTES = 1 << 20
 
 def peek(shard: Shard, text: str) -> pa.Schema | None:
     """The schema by the first megabyte; None when there is no record in it or it cannot be read."""
+    fields = _first_kinds(shard)
+    return pa.schema([(name, arrow_type(kind)) for name, kind in fields.items()]) if fields else None
+
+
+def is_mixed(shard: Shard, name: str) -> bool:
+    """Does a field hold values of kinds that no type but text holds, by the first megabyte?"""
+    return _first_kinds(shard).get(name) == "json"
+
+
+def _first_kinds(shard: Shard) -> dict[str, Any]:
+    """Kinds of the fields of the first megabyte; none when it cannot be read."""
     try:
         with files.open_file(shard.url) as file:
             fields: dict[str, Any] = {}
@@ -27,9 +38,9 @@ def peek(shard: Shard, text: str) -> pa.Schema | None:
                     break
                 size += line.size
                 records.update(fields, seen, records.objects(line))
-            return pa.schema([(name, arrow_type(kind)) for name, kind in fields.items()]) if fields else None
+            return fields
     except READ_ERRORS:
-        return None
+        return {}
 
 
 def schema(shard: Shard, text: str, longest: int) -> pa.Schema:

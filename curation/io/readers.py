@@ -85,6 +85,11 @@ def has_field(shard: Shard, name: str) -> bool:
     return json_lines.has_field(shard, _own(shard, name))
 
 
+def is_mixed(shard: Shard, name: str) -> bool:
+    """Does a column of JSON lines hold numbers and texts, say, so that all become text? By the first megabyte."""
+    return _format(shard) is json_lines and json_lines.is_mixed(shard, _own(shard, name))
+
+
 def _own(shard: Shard, name: str) -> str:
     """The name that a column has in the file."""
     return next((mine for mine, read_as in shard.columns if read_as == name), name)

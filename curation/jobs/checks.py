@@ -84,6 +84,12 @@ def _types(key: str, column: str, shards: Sequence[Shard]) -> Iterator[tuple[Sha
                 f"{key}: {shard.url} has no column {column!r}{nearest(column, found.names)}",
                 "missing-column",
             )
+        if io.is_mixed(shard, column):
+            raise ConfigError(
+                f"{key}: column {column!r} of {shard.url} holds values of several types, which cannot be compared; "
+                "write it as one type",
+                "wrong-column-type",
+            )
         if not pa.types.is_null(found.field(column).type):
             yield shard, found.field(column).type
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,9 @@ from curation.jobs.decisions import Decisions, Final
 from curation.plan import Job, Shard
 from curation.schema import SIGNALS_VERSION
 from curation.text import TOKENISER
+
+_NO_RUN = "no-finished-run"
+_MANIFEST = {"config", "documents", "hashes", "inputs", "versions"}
 
 
 @dataclass(frozen=True)
@@ -42,46 +46,63 @@ def _run(config: Config, url: str, first: int) -> Earlier:
     output = url.rstrip("/")
     if output == config.output.rstrip("/"):
         raise ConfigError(f"against: {url} is the output folder of this run; name an earlier run")
-    manifest = io.read_manifest(output)
-    weights = stages.read_json(f"{output}/decisions/weights.json")
-    if manifest is None or weights is None:
-        missing = "manifest.json" if manifest is None else "decisions/weights.json"
-        raise ConfigError(f"against: {url} holds no finished run: there is no {missing} in it", "no-finished-run")
-    theirs = load(None, manifest["config"]).model_copy(update={"output": output})
-    _check_comparable(config, theirs, manifest["versions"], url)
+    if not io.is_folder(output):
+        raise ConfigError(f"against: {url} is not the output folder of a finished run: no such folder", _NO_RUN)
+    manifest: Any = io.read_manifest(output)
+    weights: Any = stages.read_json(f"{output}/decisions/weights.json")
+    for name, found, keys in (("manifest.json", manifest, _MANIFEST), ("decisions/weights.json", weights, {"final"})):
+        if found is None:
+            raise ConfigError(f"against: {url} holds no finished run: there is no {name} in it", _NO_RUN)
+        if not isinstance(found, dict) or not keys <= set(found):
+            raise ConfigError(f"against: {url} holds no finished run: its {name} is not that of a run", _NO_RUN)
+    _check_versions(manifest["versions"], url)
+    try:
+        theirs = load(None, manifest["config"]).model_copy(update={"output": output})
+    except ConfigError as error:
+        raise ConfigError(
+            f"against: {url} was made with a configuration that this release does not know ({error}); run it again"
+        ) from None
+    _check_comparable(config, theirs, url)
     shards = tuple(
         Shard(first + number, entry["url"], entry["source"], entry["relative"], entry["trust"])
         for number, entry in enumerate(manifest["inputs"])
     )
     job = Job(theirs, shards, manifest["hashes"])
     for shard in shards:
-        if not io.exists(stages.signals_path(job, shard)):
-            raise ConfigError(
-                f"against: {url} lacks the signals of {shard.source}/{shard.relative}; run it again",
-                "no-finished-run",
-            )
+        for what, path in (
+            ("signals", stages.signals_path(job, shard)),
+            ("clusters", stages.decisions_path(job, "clusters", shard)),
+            ("weights", stages.decisions_path(job, "weights", shard)),
+        ):
+            if not io.exists(path):
+                name = f"{shard.source}/{shard.relative}"
+                raise ConfigError(f"against: {url} lacks the {what} of {name}; run it again", _NO_RUN)
     checksum = io.checksum(f"{output}/manifest.json")
     return Earlier(job, Final(**weights["final"]), int(manifest["documents"]["read"]), checksum)
 
 
-def _check_comparable(config: Config, theirs: Config, versions: dict[str, str], url: str) -> None:
-    def differs(what: str, there: object, here: object) -> ConfigError:
-        return ConfigError(
-            f"against: the signals of {url} cannot be compared with those of this run: {what} is {there} there and "
-            f"{here} here; run one of them again with the other's setting"
-        )
+def _differs(url: str, what: str, there: object, here: object) -> ConfigError:
+    return ConfigError(
+        f"against: the signals of {url} cannot be compared with those of this run: {what} is {there} there and "
+        f"{here} here; run one of them again with the other's setting"
+    )
 
+
+def _check_versions(versions: dict[str, str], url: str) -> None:
     for name, here in (("signals", SIGNALS_VERSION), ("tokeniser", TOKENISER)):
         if versions.get(name) != here:
-            raise differs(f"the version of the {name}", versions.get(name), here)
+            raise _differs(url, f"the version of the {name}", versions.get(name), here)
+
+
+def _check_comparable(config: Config, theirs: Config, url: str) -> None:
     if config.dedup.near:
         if not (theirs.dedup.enabled and theirs.dedup.near):
-            raise differs("dedup.near", "off", "on")
+            raise _differs(url, "dedup.near", "off", "on")
         for key in ("bands", "rows", "ngram", "seed"):
             if getattr(theirs.dedup, key) != getattr(config.dedup, key):
-                raise differs(f"dedup.{key}", getattr(theirs.dedup, key), getattr(config.dedup, key))
+                raise _differs(url, f"dedup.{key}", getattr(theirs.dedup, key), getattr(config.dedup, key))
     if config.dedup.url and columns_of(theirs).url is None:
-        raise differs("dedup.url", "without columns.url", "on")
+        raise _differs(url, "dedup.url", "without columns.url", "on")
 
 
 def shards(job: Job) -> tuple[Shard, ...]:

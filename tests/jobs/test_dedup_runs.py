@@ -1,5 +1,6 @@
 """Deduplication in whole jobs: earlier runs, shared weights, take-downs, URLs, columns to keep by, and refusals."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -250,6 +251,44 @@ def test_another_tokeniser_is_refused_by_name(earlier, tmp_path):
         job(tmp_path, rows_for([(0, 0)], "b"), "b", against=[str(tmp_path / "a")])
 
 
+def _rewrite(name, change):
+    def edit(folder):
+        path = folder / name
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "code", "message"),
+    [
+        (shutil.rmtree, "no-finished-run", "no such folder"),
+        (lambda a: (shutil.rmtree(a), a.write_text("x")), "no-finished-run", "no such folder"),
+        (lambda a: (a / "manifest.json").unlink(), "no-finished-run", "there is no manifest.json"),
+        (lambda a: (a / "manifest.json").write_text("{"), "no-finished-run", "manifest.json is damaged"),
+        (_rewrite("manifest.json", lambda _: []), "no-finished-run", "its manifest.json is not that of a run"),
+        (_rewrite("manifest.json", lambda _: {"name": "x"}), "no-finished-run", "its manifest.json is not that of"),
+        (lambda a: (a / "decisions/weights.json").unlink(), "no-finished-run", "there is no decisions/weights.json"),
+        (_rewrite("decisions/weights.json", lambda _: {}), "no-finished-run", "its decisions/weights.json is not"),
+        (lambda a: shutil.rmtree(a / "signals"), "no-finished-run", "lacks the signals of s/part-000"),
+        (lambda a: shutil.rmtree(a / "decisions/clusters"), "no-finished-run", "lacks the clusters of s/part-000"),
+        (lambda a: shutil.rmtree(a / "decisions/weights"), "no-finished-run", "lacks the weights of s/part-000"),
+        (
+            _rewrite("manifest.json", lambda m: {**m, "config": {**m["config"], "novel": 1}}),
+            "setting",
+            "made with a configuration that this release does not know (unknown key 'novel'",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused_before_work(earlier, tmp_path, edit, code, message):
+    shutil.copytree(earlier / "a", tmp_path / "a")
+    edit(tmp_path / "a")
+    with pytest.raises(ConfigError) as error:
+        job(tmp_path, rows_for([(0, 0)], "b"), "b", against=[str(tmp_path / "a")])
+    assert message in str(error.value) and error.value.code == code
+    assert not (tmp_path / "b" / "signals").exists()
+
+
 def test_the_command_line_takes_earlier_runs(earlier, tmp_path):
     pattern = corpus.write(tmp_path / "in", rows_for([(0, 0), (7, 0)], "b"), 1)
     arguments = ["dedup", "-i", pattern, "-o", str(tmp_path / "b"), "--against", str(earlier / "a"), "-q"]
@@ -325,6 +364,32 @@ def test_any_column_says_which_document_is_kept(tmp_path, direction, survivor):
     assert list(rows_of(tmp_path / "out", ("kept",))) == [survivor]
     assert any("2 of 4 candidates have no value" in text for text in report["run"]["warnings"])
     assert any("DUPLICATES ARE 75% OF SOURCE 'default' (3 of 4" in text for text in report["run"]["warnings"])
+
+
+def test_a_column_without_any_value_is_reported(tmp_path):
+    """JSON lines of nulls have no type at all; beside them another file may have one."""
+    lines = [json.dumps({"text": variant(0, i), "score": None, "n": i}) + "\n" for i in range(3)]
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    inputs = {"inputs": [{"path": str(tmp_path / "*.jsonl")}], "dedup": {"keep": "column:score:desc"}, **QUICK}
+    report = curate(output=str(tmp_path / "none"), **inputs)
+    assert report["documents"]["kept"] == 1
+    assert any("3 of 3 candidates have no value" in text for text in report["run"]["warnings"])
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": variant(0, 3), "score": 1, "n": 3}) + "\n")
+    curate(output=str(tmp_path / "some"), **inputs)
+    assert [row["n"] for row in rows_of(tmp_path / "some", ("kept",)).values()] == [3]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [([[1]], "'score' of .*a.jsonl is list.*, which has no order"), ([1, None, "high"], "'score' of .*several types")],
+)
+def test_a_column_without_an_order_is_refused(tmp_path, scores, message):
+    lines = [json.dumps({"text": "a", "score": score}) + "\n" for score in scores]
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    values = {**QUICK, "inputs": [{"path": str(tmp_path / "a.jsonl")}], "output": str(tmp_path / "out")}
+    with pytest.raises(ConfigError, match=message) as error:
+        curate(**values, dedup={"keep": "column:score:asc"})
+    assert error.value.code == "wrong-column-type"
 
 
 def test_a_column_of_mixed_types_is_refused(tmp_path):
