@@ -73,23 +73,30 @@ def documents(inputs: Sequence[str], side: str) -> tuple[list[str], list[str]]:
     return [text for text, _ in kept], [genre for _, genre in kept]
 
 
-def build(texts: Sequence[str], genres: Sequence[str], genre_tokens: int = GENRE_TOKENS) -> Corpus:
-    """The corpus of the texts, in their order, at most `genre_tokens` tokens of each genre.
+def build(
+    texts: Sequence[str],
+    genres: Sequence[str],
+    genre_tokens: int = GENRE_TOKENS,
+    shares: tuple[float, float] = SHARES,
+) -> Corpus:
+    """The corpus of the texts, in their order, at most `genre_tokens` tokens of each genre where there are several.
 
     A text is cut into chunks of 40 to 250 tokens (lengths by hash), all of which fall on the side of the text; what is
-    left over below 40 tokens is dropped. Raises ValueError when a side has no chunk.
+    left over below 40 tokens is dropped. `shares` of the documents are the test and the reference. Raises ValueError
+    when a side has no chunk.
     """
     names = tuple(sorted(set(genres)))
     flat = pa.array([" ".join(text.split()) for text in texts], pa.large_string())
     tokens = tokenise(flat)
     keys = np.array([xxhash.xxh3_64_intdigest(text.encode()) for text in texts], np.uint64)
-    sides = _sides(keys)
+    sides = _sides(keys, shares)
     begins, ends, side, genre = [], [], [], []
     spent = dict.fromkeys(names, 0)
+    most = genre_tokens if len(names) > 1 else len(tokens.hash)
     for i, name in enumerate(genres):
         at, end = int(tokens.offsets[i]), int(tokens.offsets[i + 1])
         part = 0
-        while end - at >= SHORTEST and spent[name] < genre_tokens:
+        while end - at >= SHORTEST and spent[name] < most:
             draw = int(mix64_array(keys[i : i + 1] + np.uint64(part + 1))[0] % np.uint64(LONGEST - SHORTEST + 1))
             size = min(SHORTEST + draw, end - at)
             begins.append(at)
@@ -156,9 +163,9 @@ def _prose(batch: pa.RecordBatch, name: str) -> list[tuple[str, str]]:
     return [(columns["text"][i], str(genre[i] or name)) for i in np.flatnonzero(rows)]
 
 
-def _sides(keys: np.ndarray) -> np.ndarray:
+def _sides(keys: np.ndarray, shares: tuple[float, float]) -> np.ndarray:
     uniform = mix64_array(keys ^ np.uint64(0x51DE)).astype(np.float64) * 2.0**-64
-    return np.searchsorted(np.cumsum(SHARES), uniform, side="right")
+    return np.searchsorted(np.cumsum(shares), uniform, side="right")
 
 
 def describe(corpus: Corpus) -> str:

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xxhash
+from benchlib.corpus import demo
+from benchlib.tables import replace_section
 
 from collapselib import corpus, loop, plan, plots, tables, world
 from collapselib.rules import SLACK
@@ -62,8 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> str:
     """Run the lineages that have no records yet, and the tables of all as Markdown."""
-    from benchlib.tables import replace_section
-
     if options.markdown:  # a missing section is better found before the work than after it
         replace_section(options.markdown.read_text("utf-8"), "collapse", "")
     options.records.parent.mkdir(parents=True, exist_ok=True)
@@ -127,14 +129,19 @@ def _work(options: argparse.Namespace, seeds: Sequence[int]) -> None:
 
 
 def human(options: argparse.Namespace) -> corpus.Corpus:
-    """The human text that the options name."""
-    from benchlib.corpus import demo
-
+    """The human text that the options name; without any, that of the demo, which is this machine's documentation."""
+    shares = plan.SMALL_SHARES if options.small else corpus.SHARES
     if options.data:
-        return corpus.build(*corpus.documents(options.data, options.side))
+        return corpus.build(*corpus.documents(options.data, options.side), shares=shares)
     with tempfile.TemporaryDirectory(prefix="collapse-") as folder:
-        _, paths = demo(Path(folder), 12.0)  # the crawl of the demo holds machine text, its reference does not
-        return corpus.build(*corpus.documents(paths, options.side))
+        root = Path(folder)
+        crawl, reference = demo(root, 12.0)
+        truth = pq.read_table(root / "truth.parquet", columns=["id", "origin"]).to_pylist()
+        machine = {row["id"] for row in truth if row["origin"] != "human"}
+        table = pa.concat_tables([pq.read_table(path, columns=["id", "text"]) for path in (*crawl, *reference)])
+        kept = pa.array([name not in machine for name in table["id"].to_pylist()])
+        pq.write_table(table.filter(kept), root / "human.parquet")
+        return corpus.build(*corpus.documents([str(root / "human.parquet")], options.side), shares=shares)
 
 
 def _summary(options: argparse.Namespace, records: list[dict[str, Any]]) -> str:

@@ -29,7 +29,8 @@ FULL = (
 )
 #: what fits in a minute: the order of the rules on little text
 SMALL = (Part("main", (Setting(0.5), Setting(0.8)), ("none", "oracle", "dsir", "ours-alone", "ours")),)
-SMALL_SIZES = Sizes(150_000, 50_000)
+SMALL_SIZES = Sizes(240_000, 80_000)
+SMALL_SHARES = (0.08, 0.25)  # a reference of a twentieth of little text would be too small for any rule
 
 
 class Lineage(NamedTuple):
