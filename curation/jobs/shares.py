@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from curation import synthetic
-from curation.jobs import resolve
+from curation.jobs import resolve, second_score
 from curation.jobs.leaving import Documents
 from curation.plan import Context, Shard
 from curation.synthetic.histogram import GRID
@@ -36,7 +36,11 @@ def scored(
         "source": synthetic.passing(calibration, logit, words, names, names, judged),
         "after": synthetic.weighed(np.where(judged, item.p.to_numpy(zero_copy_only=False), np.nan), weights),
         "histogram": counts,
-    }
+        "second": second_score.sums(
+            resolve.scores(item.signals, "logit_check"), weights, judged & (item.size > 0),
+            second_score.threshold(context["calibrate"]["anchors"]),
+        ),
+    }  # fmt: skip
 
 
 def add(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def add(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     names = sorted({name for h in histograms for name in h})
     none = np.zeros(len(EDGES) - 1, np.int64)
     summed = {n: histograms[0].get(n, none) + histograms[1].get(n, none) for n in names}
-    return merged | {"histogram": summed, "after": a["after"] + b["after"]}
+    return merged | {"histogram": summed, **{key: a[key] + b[key] for key in ("after", "second")}}
 
 
 def estimates(scores: dict[str, Any] | None, context: Context) -> dict[str, Any] | None:
@@ -75,6 +79,7 @@ def estimates(scores: dict[str, Any] | None, context: Context) -> dict[str, Any]
         "by_shard": by_shard,
         "by_source": {k: v for k, v in by_source.items() if k},
         "after": {"estimate": synthetic.share_after(scores["after"], total["estimate"])},
+        "second": second_score.result(scores["second"], anchors),
         "histogram": {
             "edges": EDGES.tolist(),
             "counts": {name: counts.tolist() for name, counts in scores["histogram"].items()},

@@ -201,6 +201,7 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
         "labels": dict(sorted(sum((Counter(c["labels"]) for c in counts), Counter()).items())),
         "prevalence": total,
         "prevalence_after": found["after"],
+        "second_score": found["second"],
         "by_shard": found["by_shard"],
         "by_source": found["by_source"],
         "by_host": (hosts.summary(job) or {"hosts": {}})["hosts"],

@@ -139,6 +139,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "contamination": w.section(report, "contamination"),
         "examples": [_example(e) for e in _rows(w.section(report, "duplicates").get("examples"))[:EXAMPLES]],
         "synthetic": synthetic,
+        "second": w.section(synthetic, "second_score"),
         "anchored": bool(
             sum(w.number(c) or 0 for c in w.listing(w.section(synthetic, "histogram").get("anchors")))
         ),

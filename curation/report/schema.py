@@ -182,6 +182,7 @@ class Synthetic(TypedDict, total=False):
     labels: dict[str, int]  # human, undetermined, synthetic
     prevalence: Prevalence
     prevalence_after: Prevalence  # of the weighted mix
+    second_score: dict[str, dict[str, float | None] | None]  # before, after, human: mean, above their 95th percentile
     by_shard: dict[str, Prevalence]
     by_source: dict[str, Prevalence]
     by_host: dict[str, Host]  # those with most documents
