@@ -98,6 +98,37 @@ def test_everything_that_is_promised_is_printed_and_holds(finished):
     assert mixing["ess"]["documents"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum() / len(weights), rel=1e-3)
 
 
+def test_a_second_score_is_printed_before_and_after_beside_that_of_human_text(finished):
+    output, report = finished
+    second = report["synthetic"]["second_score"]
+    assert 0.03 < second["human"]["above"] <= 0.05
+    assert second["before"]["mean"] > second["after"]["mean"] > second["human"]["mean"] - 1
+    assert second["before"]["above"] > second["after"]["above"]
+    assert "A second score, of n-gram buckets of its own" in (output / "report" / "report.html").read_text()
+
+
+def test_text_labelled_synthetic_leaves_at_the_rate_of_false_positives_that_was_asked_for(tmp_path):
+    people, machines = corpus.human()[:100], corpus.llm()[:120]
+    anchors = build(tmp_path, corpus.human()[100:])  # a hundred of them are prose
+    shares = {}
+    for fpr in (0.1, 0.3):
+        detect, folder = {"exclude": True, "fpr": fpr, "label_words": 50}, tmp_path / str(fpr)
+        report = run(folder, people + machines, reference=anchors, detect=detect, dedup={"enabled": False})
+        gone = pa.concat_tables(pq.read_table(f) for f in sorted((folder / "out" / "excluded").rglob("*.parquet")))
+        stays = kept(folder / "out")
+        assert set(gone["filter_reason"].to_pylist()) == set(gone["synthetic_label"].to_pylist()) == {"synthetic"}
+        assert "synthetic" not in stays["synthetic_label"].to_pylist()
+        assert report["documents"]["by_reason"] == {"synthetic": len(gone)}
+        assert len(gone) + len(stays) == len(people) + len(machines)
+        assert stays["weight"].to_numpy().mean() == pytest.approx(1, abs=1e-6)
+        taken = set(gone["text"].to_pylist())
+        shares[fpr] = [sum(text in taken for text in texts) / len(texts) for texts in (people, machines)]
+    # of human text no more leaves than was allowed, with the sampling error of a hundred anchors
+    assert shares[0.1][0] <= 0.1 + 0.08
+    assert shares[0.3][0] <= 0.3 + 0.12
+    assert shares[0.3][1] > max(0.2, shares[0.3][0], shares[0.1][1])
+
+
 @pytest.mark.parametrize(
     ("key", "named"),
     [
