@@ -113,6 +113,8 @@ def run(
     if not quiet and not as_json:
         if table:
             print(tables.text(report["diversity"]), end="\n\n")
+            if compared := tables.variance_text(report["variance"]):
+                print(compared, end="\n\n")
         _print(config.output, report)
     found = report["documents"]
     if found["read"] and found["quarantined"] == found["read"]:

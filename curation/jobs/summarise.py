@@ -46,7 +46,7 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
         "contamination": _contamination(job, counts),
         "synthetic": _synthetic(job, weights, counts),
         "diversity": measured.section(job),
-        "variance": weights["mix"].get("variance") or {"reason": "nothing was balanced, so there is no mix to compare"},
+        "variance": weights["mix"].get("variance") or {"reason": _uncompared(job)},
         "mixing": guarantees.section(job, weights, documents, counts),
         "run": {
             "name": f"{output}",
@@ -74,6 +74,14 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     earlier_outputs.clear(output, manifest)
     io.write_manifest(output, manifest)
     return report
+
+
+def _uncompared(job: Job) -> str:
+    if job.config.reference is None:
+        return "variance is compared with that of a reference, and none was given (reference: PROFILE or default)"
+    if not job.config.signals.features:
+        return "variance was not compared: that takes the features of documents (signals.features: true)"
+    return "variance was not compared: there is no document to compare"
 
 
 def write_html(output: str, report: dict[str, Any]) -> None:

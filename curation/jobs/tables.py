@@ -16,6 +16,10 @@ COLUMNS = (
     "entropy", "hapax_mass", "tail_coverage", "self_repetition_8", "skeleton_templates", "style_convergence",
     "polarity_disagreement", "far_documents",
 )  # fmt: skip
+FEATURES = {"balanced": "features that balancing fits", "held_out": "features that balancing never sees"}
+VARIANCE = (
+    ("vr_min", "VR min"), ("vr_ld", "VR ld"), ("vr_max", "VR max"), ("shift", "mean shift"), ("ffd", "Frechet"),
+)  # fmt: skip
 _SCHEMA = pa.schema(
     [
         ("side", pa.string()),  # before or after curation
@@ -65,6 +69,28 @@ def text(diversity: Mapping[str, Any]) -> str:
     against = "the reference" if reference else "the median shard"
     shown.append(f"{marked:,} of {len(ranked):,} shards marked *: far on the bad side of {against}")
     return "\n".join(shown)
+
+
+def variance_text(variance: Mapping[str, Any]) -> str:
+    """Variance beside that of the reference, for a terminal; what one half of the reference scores against the other
+    stands under it. Empty where nothing was compared."""
+    if not any(section(variance, features) for features in FEATURES):
+        return ""
+    lines = [["", *(title for _, title in VARIANCE)]]
+    for features, title in FEATURES.items():
+        table = section(variance, features)
+        for side, name in (("before", title), ("after", "  weighed"), ("floor", "  human against human")):
+            found = section(table, side)
+            lines.append([f"  {name}", *(_cell(found.get(key)) for key, _ in VARIANCE)])
+        if table.get("reason"):
+            lines.append([f"  {table['reason']}"])
+    widths = [max(len(line[i]) for line in lines if len(line) > i) for i in range(len(VARIANCE) + 1)]
+    shown = [
+        f"{line[0].ljust(widths[0] if line[1:] else 0)}  "
+        + "  ".join(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=False))
+        for line in lines
+    ]
+    return "\n".join(["variance beside the reference's (1 1 1 0 0 are as there)", *(line.rstrip() for line in shown)])
 
 
 def _cell(found: Any) -> str:

@@ -72,6 +72,11 @@ def balances(job: Job) -> bool:
     return mode(job) == "balance" or (mode(job) == "ratio" and job.config.reference is not None)
 
 
+def compares(job: Job) -> bool:
+    """Is the variance of the mix compared with that of a reference? It is in every mode, balanced or not."""
+    return job.config.reference is not None and job.config.signals.features
+
+
 # what is known of a document before it is weighed
 
 
@@ -264,9 +269,11 @@ def _newton(job: Job, merged: Any, context: Context) -> balance.Point:
 def _weights(job: Job, shard: Shard, context: Context, progress: Progress) -> weights.Totals:
     """Write the weights of a shard's documents and add up what the report says of them."""
     found = context.get("coverage")
+    standard = _profile(job).standard if compares(job) else None
+    columns = ["style", *([] if found else ["core", "bins"])] if standard is not None else []
     return weights.write(
-        job, shard, context, balanced(job, shard, context, ["style"] if found else []), _point(context).solution,
-        found["cover"] if found else None, _profile(job).standard if found else None,
+        job, shard, context, balanced(job, shard, context, columns), _point(context).solution,
+        found["cover"] if found else None, standard,
     )  # fmt: skip
 
 
@@ -288,7 +295,7 @@ def _finish(job: Job, _: Any, context: Context) -> dict[str, Any]:
         cover = found["cover"] if found else None
         kinds = gate.cell_names(_profile(job).centroids) if found else ()
         report = mix_report.report(totals.summary, solution, *_goal(context), cover, feature_names(extras), kinds)
-        if found is not None:
+        if compares(job):
             report["variance"] = variance(totals.summary, _profile(job))
     search = budget.search(context)
     high = (report.get("weight_quantiles") or {}).get("0.95")

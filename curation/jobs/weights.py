@@ -14,7 +14,7 @@ from curation.jobs.leaving import Documents
 from curation.mixing import balance, gate, sampling
 from curation.mixing import report as mix_report
 from curation.mixing.base import Base
-from curation.mixing.features import Standard, held_out_matrix
+from curation.mixing.features import Standard, held_out_matrix, scalars
 from curation.plan import Context, Job, Shard
 
 FIXED = 1 << 20  # a weight of 1 in the sums
@@ -71,7 +71,10 @@ def write(
     cover: gate.Coverage | None,
     standard: Standard | None,
 ) -> Totals:
-    """Write decisions/weights of a shard at `solution`; returns the sums. Without a cover nothing was balanced."""
+    """Write decisions/weights of a shard at `solution`; returns the sums.
+
+    Without a cover nothing was balanced, and with a standard the documents are still compared with the reference.
+    """
     totals = nothing(len(solution.b))
     top = largest(solution, cover)
     url = stages.decisions_path(job, "weights", shard)
@@ -106,8 +109,9 @@ def _sums(
     mass = np.rint(raw * FIXED).astype(np.int64)
     capped = item.inside & (raw >= top)
     held_out = held_out_matrix(signals, standard) if standard is not None else np.zeros((len(raw), 0))
+    compared = scalars(signals, standard) if standard is not None and not item.matrix.shape[1] else item.matrix
     summary = mix_report.summarise(
-        raw, item.base.plain, tokens, signals.column("group"), item.matrix, held_out, item.inside,
+        raw, item.base.plain, tokens, signals.column("group"), compared, held_out, item.inside,
         max(solution.cap, top),
     )  # fmt: skip
     scored = job.config.detect.enabled

@@ -27,7 +27,7 @@ _ABSENT = {
     "duplicates": "This run did not look for duplicates.",
     "synthetic": "This run did not score documents, so nothing can be said about synthetic text.",
     "diversity": "This run did not collect diversity statistics.",
-    "variance": "Variance was not compared: that takes a reference profile and weights.",
+    "variance": "Variance was not compared: that takes a reference profile.",
     "mixing": "This run did not weigh documents: every kept document counts once.",
     "run": "This run did not record its stages, hashes and versions.",
 }
@@ -286,7 +286,7 @@ def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _variances(section: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for key, features in (("balanced", "balanced by mixing"), ("held_out", "never seen by mixing")):
+    for key, features in (("balanced", "that balancing fits"), ("held_out", "that balancing never sees")):
         table = w.section(section, key)
         if not _holds_number(table):
             continue

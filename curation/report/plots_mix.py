@@ -152,8 +152,8 @@ def variance(tables: Mapping[str, Any]) -> str | None:
     shown = [
         (title, section(tables, key))
         for key, title in (
-            ("balanced", "features that mixing balances"),
-            ("held_out", "features that it never sees"),
+            ("balanced", "features that balancing fits"),
+            ("held_out", "features that balancing never sees"),
         )
     ]
     shown = [(t, v) for t, v in shown if numbers(v.get("before")) or numbers(v.get("after"))]

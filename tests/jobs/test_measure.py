@@ -10,6 +10,7 @@ from curation.cli import app
 from curation.config import load
 from curation.jobs import comparison, curate
 from curation.jobs.tables import text as table_text
+from curation.jobs.tables import variance_text
 from curation.report import standalone_drawings
 from curation.report.look import to_look_at
 
@@ -104,3 +105,22 @@ def test_two_corpora_side_by_side(run):
     done = CliRunner().invoke(app, ["measure", "--compare", str(folder / "out"), str(folder / "good-*.parquet")])
     assert done.exit_code == 0, done.output
     assert "*" in done.output and "Template share" in done.output
+
+
+def test_variance_is_compared_where_nothing_was_balanced(run):
+    _, report = run
+    for features in ("balanced", "held_out"):
+        table = report["variance"][features]
+        assert table["reason"] is None and set(table["before"]) == {"vr_min", "vr_ld", "vr_max", "shift", "ffd"}
+        # nothing left and all weigh the same, so nothing moved; templates and another language are no human variance
+        assert table["after"] == pytest.approx(table["before"], rel=1e-3)
+        assert table["before"]["vr_min"] < table["floor"]["vr_min"] <= 1 <= table["floor"]["vr_max"]
+        assert table["before"]["ffd"] > table["floor"]["ffd"] and table["before"]["shift"] > table["floor"]["shift"]
+    lines = variance_text(report["variance"]).splitlines()
+    assert "VR min" in lines[1] and sum("human against human" in line for line in lines) == 2
+
+
+def test_without_a_reference_the_variance_says_what_is_missing(tmp_path):
+    pq.write_table(pa.table({"text": human()[:5]}), tmp_path / "a.parquet")
+    report = curate(inputs=str(tmp_path / "a.parquet"), output=str(tmp_path / "out"), detect={"enabled": False})
+    assert "none was given" in report["variance"]["reason"] and variance_text(report["variance"]) == ""
