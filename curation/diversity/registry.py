@@ -28,7 +28,13 @@ class Statistic(NamedTuple):
     per: str
 
 
-STATISTICS: dict[str, Statistic] = {
+#: the concerns, in the order in which statistics are shown
+PHRASES = (
+    "size", "variance", "originality", "contradiction density", "weird edge cases", "stylistic convergence",
+    "templated explanation", "safe average reasoning",
+)  # fmt: skip
+
+_STATISTICS: dict[str, Statistic] = {
     "documents": Statistic(
         title="Documents",
         unit="documents",
@@ -448,13 +454,18 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
+#: by name, those that stand for one concern together
+STATISTICS = dict(sorted(_STATISTICS.items(), key=lambda item: PHRASES.index(item[1].phrase)))
+
+
 def readings() -> dict[str, dict[str, str | None]]:
-    """How a report shows each statistic: title, unit, meaning, worse and scale (None: the spread of the shards).
+    """How a report shows each statistic: title, unit, meaning, worse, phrase and scale (None: the spread of the
+    shards).
 
     Sizes are left out.
     """
     return {
-        name: {"title": s.title, "unit": s.unit, "meaning": s.meaning, "worse": s.worse, "scale": None}
+        name: {key: getattr(s, key) for key in ("title", "unit", "meaning", "worse", "phrase")} | {"scale": None}
         for name, s in STATISTICS.items()
         if s.worse != "none"
     }

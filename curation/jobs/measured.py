@@ -38,6 +38,7 @@ def section(job: Job) -> dict[str, Any]:
     known = diversity.load(profile.statistics) if profile is not None else None
     found["reference_name"] = (profile.name or job.config.reference) if profile is not None else None
     found["contents"] = {_name(shard): _contents(job, shard) for shard in job.shards}
+    found["reference_reason"] = foreign(found["contents"], profile.language) if profile is not None else None
     found["ranks"] = {
         name: _ranks(state)
         for name, state in (("before", totals["before"]), ("after", totals["after"]), ("reference", known))
@@ -46,6 +47,19 @@ def section(job: Job) -> dict[str, Any]:
     found["space"] = _space(job, totals["before"], known)
     found["driving"] = _driving(job, found, totals["before"], ruler)
     return found
+
+
+def foreign(contents: dict[str, dict[str, Any]], language: str) -> str | None:
+    """Why a reference of `language` says nothing of documents most of which are of another, or None."""
+    total: Counter[str] = sum((Counter(shard["lang"]) for shard in contents.values()), Counter())
+    known = total.total() - total["und"]
+    other = known - total[language]
+    if 2 * other <= known:
+        return None
+    return (
+        f"the reference is of language {language!r}, and {other:,} of {known:,} documents whose language can be told "
+        "are of another: what lies far from it lies there for its language"
+    )
 
 
 def _name(shard: Shard) -> str:

@@ -65,7 +65,12 @@ def _calibrate(job: Job, merged: Any, context: Context) -> Any:
     anchors = merged if merged is not None else synthetic.empty_anchors()
     if job.config.reference:
         anchors = synthetic.merge(anchors, synthetic.from_arrays(stages.load_profile(job.config.reference).anchors))
-    calibration = synthetic.calibrate(anchors, synthetic.load_model(detect.model), detect.fpr)
+    model = synthetic.load_model(detect.model)
+    calibration = synthetic.calibrate(anchors, model, detect.fpr)
+    declared = {shard.source for shard in job.shards if shard.trust in ("human", "premium")}
+    if merged is not None and any(shard.before is not None for shard in job.shards):
+        said = synthetic.doubts(anchors, set(merged.source.tolist()) - declared, model, detect.fpr)
+        calibration = calibration._replace(warnings=(*calibration.warnings, *said))
     stages.write_json(f"{job.config.output}/decisions/calibration.json", synthetic.as_dict(calibration))
     return {"calibration": calibration, "anchors": anchors}
 

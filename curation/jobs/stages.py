@@ -12,11 +12,13 @@ import xxhash
 
 from curation import io, layout, schema
 from curation.config import Config
+from curation.diversity.registry import STATISTICS
 from curation.errors import InputChanged
 from curation.plan import Job, Shard
 
 #: documents in a batch of signals or decisions; feature matrices of one stay small
 BATCH = 4096
+_PLACES = {name: place for place, name in enumerate(STATISTICS)}
 
 
 def signals_path(job: Job, shard: Shard) -> str:
@@ -109,7 +111,17 @@ def finished(job: Job, phase: str, summary: str, folder: str) -> dict[str, Any] 
 
 def write_json(url: str, value: Any) -> None:
     with io.atomic(url) as file:
-        file.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+        plain = orjson.loads(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+        file.write(orjson.dumps(_sorted(plain), option=orjson.OPT_INDENT_2))
+
+
+def _sorted(value: Any) -> Any:
+    """A copy of plain values whose keys are in alphabetical order, but for names of statistics: those keep that of the
+    registry, which puts together what belongs together."""
+    if isinstance(value, dict):
+        names = sorted(value, key=_PLACES.__getitem__) if value.keys() <= _PLACES.keys() else sorted(value)
+        return {name: _sorted(value[name]) for name in names}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def read_json(url: str) -> Any:

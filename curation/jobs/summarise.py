@@ -40,13 +40,14 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     clusters = stages.read_json(f"{output}/decisions/clusters.json")
     weights = stages.read_json(f"{output}/decisions/weights.json")
     documents = _documents(job, counts, weights)
+    diversity = measured.section(job)
     report: dict[str, Any] = {
         "documents": documents,
         "duplicates": _duplicates(job, clusters, counts),
         "contamination": _contamination(job, counts),
         "synthetic": _synthetic(job, weights, counts),
-        "diversity": measured.section(job),
-        "variance": weights["mix"].get("variance") or {"reason": _uncompared(job)},
+        "diversity": diversity,
+        "variance": _variance(job, weights, diversity.get("reference_reason")),
         "mixing": guarantees.section(job, weights, documents, counts),
         "run": {
             "name": f"{output}",
@@ -76,12 +77,18 @@ def summarise(job: Job, run_stages: dict[str, dict[str, float]]) -> dict[str, An
     return report
 
 
-def _uncompared(job: Job) -> str:
+def _variance(job: Job, weights: dict[str, Any], foreign: str | None) -> dict[str, Any]:
+    """Variance beside that of the reference, or why it was not compared."""
     if job.config.reference is None:
-        return "variance is compared with that of a reference, and none was given (reference: PROFILE or default)"
-    if not job.config.signals.features:
-        return "variance was not compared: that takes the features of documents (signals.features: true)"
-    return "variance was not compared: there is no document to compare"
+        why = "variance is compared with that of a reference, and none was given (reference: PROFILE or default)"
+    elif not job.config.signals.features:
+        why = "variance was not compared: that takes the features of documents (signals.features: true)"
+    elif foreign:
+        why = f"variance was not compared: {foreign}"
+    else:
+        why = "variance was not compared: there is no document to compare"
+    found = weights["mix"].get("variance")
+    return found if found and not foreign else {"reason": why}
 
 
 def write_html(output: str, report: dict[str, Any]) -> None:

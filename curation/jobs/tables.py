@@ -65,6 +65,8 @@ def text(diversity: Mapping[str, Any]) -> str:
     split = number(section(before, "split").get("between_share"))
     if split is not None:
         shown.append(f"{share(split)} of the variance of style lies between sources")
+    if diversity.get("reference_reason"):
+        shown.append(f"not comparable: {diversity['reference_reason']}")
     marked = sum(item.marked for item in ranked)
     against = "the reference" if reference else "the median shard"
     shown.append(f"{marked:,} of {len(ranked):,} shards marked *: far on the bad side of {against}")

@@ -226,7 +226,10 @@ def before_selection(report: Mapping[str, Any]) -> str:
 def _diversity(report: Mapping[str, Any]) -> list[Finding]:
     diversity = section(report, "diversity")
     found = []
-    if off := typical(diversity):
+    if why := clean(diversity.get("reference_reason")):
+        title = "The reference is of another language"
+        found.append(Finding("warn", title, f"Do not read distances from it: {why}.", "Give no reference here."))
+    elif off := typical(diversity):
         general = "general" in clean(diversity.get("reference_name"), 200)
         found.append(
             Finding(

@@ -274,6 +274,7 @@ def _statistics(diversity: Mapping[str, Any]) -> list[dict[str, Any]]:
             "title": w.clean(w.section(entry).get("title") or name, 80),
             "unit": w.clean(w.section(entry).get("unit"), 40),
             "meaning": w.clean(w.section(entry).get("meaning")),
+            "phrase": w.clean(w.section(entry).get("phrase"), 60),
             "worse": directions.get(str(w.section(entry).get("worse")), "away from the reference"),
             "before": before.get(name),
             "after": after.get(name),

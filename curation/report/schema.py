@@ -203,6 +203,7 @@ class Statistic(TypedDict, total=False):
     unit: str
     meaning: str  # one line in plain words
     worse: Worse
+    phrase: str  # the concern that it stands for; statistics of one stand together
     scale: (
         float | None
     )  # typical spread between shards of the reference; without it the spread of the shards is taken
@@ -222,6 +223,7 @@ class DiversitySection(TypedDict, total=False):
     before: Diversity
     after: Diversity
     reference: Values  # empty without a reference
+    reference_reason: str | None  # why the reference says nothing of these documents
     statistics: dict[str, Statistic]  # in the order in which they are shown
 
 

@@ -2,6 +2,7 @@
 
 from curation.synthetic.calibration import REASONS, Calibration, apply, as_dict, calibrate
 from curation.synthetic.detect import detect_synthetic
+from curation.synthetic.doubts import doubts
 from curation.synthetic.histogram import Anchors, anchor_state, empty_anchors, from_arrays, merge, to_arrays
 from curation.synthetic.model import MIN_WORDS, MODEL_VERSION, Model, load_model, save_model, score
 from curation.synthetic.prevalence import Passing, merge_passing, passing, prevalence, share_after, weighed
@@ -21,6 +22,7 @@ __all__ = [
     "as_dict",
     "calibrate",
     "detect_synthetic",
+    "doubts",
     "empty_anchors",
     "fit_ratio",
     "from_arrays",

@@ -1,5 +1,8 @@
 """`curation measure`: what it says of bad shards, its table and files, and two corpora side by side."""
 
+import itertools
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,10 +11,12 @@ from typer.testing import CliRunner
 
 from curation.cli import app
 from curation.config import load
+from curation.diversity import STATISTICS
 from curation.jobs import comparison, curate
 from curation.jobs.tables import text as table_text
 from curation.jobs.tables import variance_text
 from curation.report import standalone_drawings
+from curation.report.findings import findings
 from curation.report.look import to_look_at
 
 THINGS = [
@@ -124,3 +129,28 @@ def test_without_a_reference_the_variance_says_what_is_missing(tmp_path):
     pq.write_table(pa.table({"text": human()[:5]}), tmp_path / "a.parquet")
     report = curate(inputs=str(tmp_path / "a.parquet"), output=str(tmp_path / "out"), detect={"enabled": False})
     assert "none was given" in report["variance"]["reason"] and variance_text(report["variance"]) == ""
+
+
+def test_a_reference_of_another_language_is_no_measure(tmp_path, run):
+    folder, mixed = run
+    assert mixed["diversity"]["reference_reason"] is None  # a ninth of it is Danish
+    report = curate(
+        inputs=str(folder / "danish.parquet"), output=str(tmp_path / "out"), reference="default",
+        dedup={"enabled": False}, detect={"enabled": False}, mix={"mode": "none"},
+    )  # fmt: skip
+    why = report["diversity"]["reference_reason"]
+    assert "'en'" in why and "360 of 360" in why
+    assert why in report["variance"]["reason"] and "balanced" not in report["variance"]
+    assert why in table_text(report["diversity"])
+    assert any(f.title == "The reference is of another language" and "360 of 360" in f.text for f in findings(report))
+
+
+def test_what_stands_for_one_concern_stands_together_in_the_report(run):
+    folder, _ = run
+    stored = json.loads((folder / "out/report/report.json").read_text("utf-8"))["diversity"]
+    assert list(stored["statistics"]) == [name for name in STATISTICS if name not in ("documents", "words")]
+    phrases = [entry["phrase"] for entry in stored["statistics"].values()]
+    assert len(list(itertools.groupby(phrases))) == len(set(phrases)) > 5
+    assert list(stored["before"]["total"]) == [n for n in STATISTICS if n in stored["before"]["total"]]
+    page = (folder / "out/report/report.html").read_text("utf-8")
+    assert page.count("Weird edge cases") == 1
