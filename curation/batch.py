@@ -140,6 +140,10 @@ def add_columns(
 
 def choose(batch: pa.RecordBatch, mask: pa.Array) -> pa.RecordBatch:
     """The records where the boolean array `mask` is true; also of columns of views, which Arrow cannot filter."""
+    if mask.false_count == 0 and mask.null_count == 0:
+        return batch
+    if mask.true_count == 0:
+        return batch.slice(0, 0)
     views = [i for i, field in enumerate(batch.schema) if _is_view(field.type)]
     if not views:
         return batch.filter(mask)

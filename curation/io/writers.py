@@ -3,6 +3,7 @@ batched.
 """
 
 import zlib
+from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from typing import IO, Any
 
@@ -53,9 +54,10 @@ class ShardWriter:
     format: parquet, jsonl, jsonl.gz or jsonl.zst. schema: of every batch; without any batch the Parquet file
     still has it. values: what a stamp says (`stamps.read_stamp`), which may be set anew until close; in the
     Parquet footer, else in a hidden file beside. repeated: for files that only this package reads, the columns
-    with few distinct values; only these get dictionaries, and none has statistics, which is twice as fast. Rows
-    are regrouped to row groups of 8,192 rows or 64 MB of data, whichever comes first. JSON lines hold binary
-    values as hex, dates and times in ISO 8601, decimals as strings, and null for NaN and infinity.
+    with few distinct values; only these get dictionaries, and none has statistics, which is twice as fast.
+    distinct: of other files, the columns that get neither, since their values hardly repeat. Rows are regrouped to
+    row groups of 8,192 rows or 64 MB of data, whichever comes first. JSON lines hold binary values as hex, dates and
+    times in ISO 8601, decimals as strings, and null for NaN and infinity.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class ShardWriter:
         schema: pa.Schema,
         values: dict[str, Any] | None = None,
         repeated: list[str] | None = None,
+        distinct: Collection[str] = (),
     ) -> None:
         self.url, self.schema, self.rows = url, schema, 0
         self.values = values
@@ -75,7 +78,7 @@ class ShardWriter:
         file = self._context.__enter__()
         try:
             if format == "parquet":
-                self._sink = _Parquet(file, schema, repeated)
+                self._sink = _Parquet(file, schema, repeated, distinct)
             elif format in ("jsonl", "jsonl.gz", "jsonl.zst"):
                 self._sink = _JsonLines(file, format.partition(".")[2])
             else:
@@ -167,16 +170,19 @@ def _difference(found: pa.Schema, wanted: pa.Schema) -> str:
 
 
 class _Parquet:
-    def __init__(self, file: IO[bytes], schema: pa.Schema, repeated: list[str] | None) -> None:
+    def __init__(
+        self, file: IO[bytes], schema: pa.Schema, repeated: list[str] | None, distinct: Collection[str]
+    ) -> None:
         self._schema = schema
+        every = [name for name in schema.names if name not in distinct]
         self._writer = pq.ParquetWriter(
             file,
             schema,
             compression="zstd",
             compression_level=PARQUET_LEVEL,
             write_page_checksum=True,
-            use_dictionary=True if repeated is None else repeated,
-            write_statistics=repeated is None,
+            use_dictionary=every if repeated is None else repeated,
+            write_statistics=every if repeated is None else False,
         )
 
     def write(self, columns: list[pa.Array], _: pa.Schema) -> None:

@@ -51,6 +51,7 @@ class Decisions:
         self._final = final
         self._seed = job.config.run.seed
         self._url = shard.url
+        self._measured = job.config.measure.enabled
         self._added = stages.added_columns(job.config)
         found = [c.name for c in schema.CONTAMINATION] if job.config.decontaminate.paths else []
         self._scores = [item.column for item in job.config.models]
@@ -106,11 +107,13 @@ class Decisions:
         weights = final_weights(columns["weight"].to_numpy(), balanced, final.free, final.top, final.scale)
         kept = columns["filter_reason"].is_null().to_numpy(zero_copy_only=False)
         weights = np.where(kept, weights, 0.0)
-        u = sampling.uniforms(signals.column("id"), self._seed)
         if final.rate is None:
             copies = kept.astype(np.int64)
-            drawn = kept & (u < weights * final.drawn)
+            drawn = kept
+            if self._measured:  # else nobody asks
+                drawn = kept & (sampling.uniforms(signals.column("id"), self._seed) < weights * final.drawn)
         else:
+            u = sampling.uniforms(signals.column("id"), self._seed)
             copies = sampling.copies(weights, u, final.rate, final.max_repeats)
             missed = kept & (copies == 0)
             reasons = columns["filter_reason"].to_pylist()

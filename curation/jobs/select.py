@@ -73,13 +73,15 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
     tally = _Tally(shard, signals)
     state = diversity.empty(diversity.load_ruler()) if config.measure.enabled else None
     format = io.output_format(shard, config.run.format)
+    distinct = [config.columns.text, *(prefix + name for name in ("content_hash", "cluster_id", "duplicate_of"))]
+    distinct += [id_column] if id_column else []
     with ExitStack() as stack:
-        kept = stack.enter_context(io.ShardWriter(paths["kept"], format, full))
+        kept = stack.enter_context(io.ShardWriter(paths["kept"], format, full, distinct=distinct))
         excluded = None
         if "excluded" in paths:
             names = full.names if config.run.excluded == "full" else brief
             target = pa.schema([full.field(name) for name in names])
-            excluded = stack.enter_context(io.ShardWriter(paths["excluded"], format, target))
+            excluded = stack.enter_context(io.ShardWriter(paths["excluded"], format, target, distinct=distinct))
         for batch, rows in stages.read_shard(job, shard, input_schema, _already_quarantined):
             decided = decisions.take(rows)
             if config.steps:
