@@ -14,6 +14,7 @@ import xxhash
 from curation import dedup, diversity, schema, synthetic
 from curation.batch import as_strings, dates, pack
 from curation.kernels.minhash import count_words
+from curation.kernels.words import spaced_words
 from curation.mixing import columns as user_columns
 from curation.synthetic import fasttext
 from curation.text import Tokens, gate, text_buffer
@@ -39,6 +40,7 @@ class Settings:
     rows: int = 8
     ngram: int = 5
     seed: int = 1
+    identity: str = "words"  # what norm_hash is the hash of: words, or text
     model: str | None = "shipped"
     min_words: int = 50
     features: bool = True  # store the columns that mixing needs
@@ -54,6 +56,12 @@ class Settings:
     def gated(self) -> bool:
         """Is there a use for class and language of the text? Deduplication alone has none, and they cost the most."""
         return self.model is not None or self.features or self.measure
+
+    @property
+    def tokenised(self) -> bool:
+        """Does anything look at words? Equal texts do not."""
+        found = (self.gated, self.bands, self.identity == "words", self.benchmarks is not None, self.ratio is not None)
+        return any(found)
 
     @property
     def schema(self) -> pa.Schema:
@@ -95,13 +103,20 @@ def annotate(
     Raises KeyError for a column that the batch lacks.
     """
     text = _column(batch, settings.text)
-    found = found or token_pass(text, settings)
-    tokens = found.tokens
     data, starts = text_buffer(text)
     documents = batch.num_rows
-    words = word_counts(tokens)
     content = dedup.content_hashes(text)
-    norm, has_words = dedup.token_hashes(tokens)
+    if settings.tokenised:
+        found = found or token_pass(text, settings)
+        words = word_counts(found.tokens)
+    else:
+        found = TokenPass(_no_tokens(documents), None, None, None, None)
+        words = spaced_words(data, starts)
+    tokens = found.tokens
+    if settings.identity == "text":
+        norm, has_identity = content, starts[1:] > starts[:-1]
+    else:
+        norm, has_identity = dedup.token_hashes(tokens)
     columns: dict[str, pa.Array] = {
         "row": pa.array(rows, pa.int64()),
         "id": public_ids(batch, settings.id, content),
@@ -112,7 +127,7 @@ def annotate(
         "date": dates(_column(batch, settings.date)) if settings.date else pa.nulls(documents, pa.date32()),
         "url_key": pa.nulls(documents, pa.binary(16)),
         "content_hash": dedup.fixed_binary(content),
-        "norm_hash": dedup.fixed_binary(norm, has_words),
+        "norm_hash": dedup.fixed_binary(norm, has_identity),
         "row_hash": dedup.fixed_binary(dedup.row_hashes(batch, settings.added, {settings.text: content})),
     }
     if settings.url is not None:
@@ -155,6 +170,11 @@ def annotate(
         columns["core"] = pack(features.core)
     signals = pa.RecordBatch.from_arrays([columns[name] for name in settings.schema.names], schema=settings.schema)
     return Annotated(signals, tokens, data, starts, words, features, found.counts, threads_of(batch, settings.thread))
+
+
+def _no_tokens(documents: int) -> Tokens:
+    none = np.zeros(0, np.uint8)
+    return Tokens(np.zeros(0, np.uint64), none, none, np.zeros(documents + 1, np.int64))
 
 
 def threads_of(batch: pa.RecordBatch, name: str | None) -> np.ndarray | None:

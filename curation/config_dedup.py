@@ -39,6 +39,9 @@ class Dedup(Section):
         None, description="bands, rows, ngram and verify by name"
     )
     exact: bool = Field(True, description="documents whose words are equal")
+    equal: Literal["words", "text"] = Field(
+        "words", description="what exact compares: words, or bytes of the text, which without near needs no words"
+    )
     near: bool = Field(True, description="near-duplicates by MinHash")
     url: bool = Field(False, description="documents with the same canonical URL; needs columns.url")
     bands: int = Field(14, ge=1, le=256, description="LSH bands")
@@ -65,6 +68,11 @@ class Dedup(Section):
     memory_mb: int = Field(64, ge=16, description="memory for the hashes of a shuffle; more go to temporary files")
     seed: int = Field(1, description="seed of the permutations")
     lines: Lines = Field(default_factory=Lines)
+
+    @property
+    def identity(self) -> str:
+        """What equal documents share: words, or text."""
+        return self.equal if self.enabled and self.exact else "words"
 
     @model_validator(mode="before")
     @classmethod

@@ -43,6 +43,7 @@ def settings(config: Config) -> Settings:
         rows=dedup.rows if near else 0,
         ngram=dedup.ngram,
         seed=dedup.seed,
+        identity=dedup.identity,
         model=config.detect.model if config.detect.enabled else None,
         min_words=config.detect.min_words,
         features=config.signals.features,

@@ -95,6 +95,8 @@ def _check_versions(versions: dict[str, str], url: str) -> None:
 
 
 def _check_comparable(config: Config, theirs: Config, url: str) -> None:
+    if config.dedup.enabled and config.dedup.exact and theirs.dedup.identity != config.dedup.identity:
+        raise _differs(url, "what exact compares (dedup.equal)", theirs.dedup.identity, config.dedup.identity)
     if config.dedup.near:
         if not (theirs.dedup.enabled and theirs.dedup.near):
             raise _differs(url, "dedup.near", "off", "on")

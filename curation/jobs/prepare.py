@@ -169,6 +169,7 @@ def hashes(config: Config, shards: Any, against: tuple[Any, ...] = ()) -> dict[s
         ruler=ruler,
         **fitted,
         **numbers,
+        **({"identity": dedup.identity} if dedup.identity != "words" else {}),
     )
     excluded = io.checksum(config.exclude_ids) if config.exclude_ids else None
     resolve = _hash(

@@ -49,6 +49,9 @@ def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> l
         "curation dedup, equal words only": lambda path: [
             *ours, "--set", "dedup.near=false", "--input", f"bench={path}",
         ],
+        "curation dedup, equal text only": lambda path: [
+            *ours, "--set", "dedup.near=false", "--set", "dedup.equal=text", "--input", f"bench={path}",
+        ],
     }  # fmt: skip
     if polars:
         commands["Polars, equal text only"] = lambda path: [sys.executable, "-c", POLARS, str(path), str(output)]

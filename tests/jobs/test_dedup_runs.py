@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from curation import curate, deduplicate
 from curation.cli import app
 from curation.config import ConfigError, load
+from curation.kernels.words import spaced_words
+from curation.text import text_buffer
 
 QUICK = {
     "detect": {"enabled": False},
@@ -426,3 +428,30 @@ def test_near_duplicates_are_the_same_whatever_the_preset_is_called(tmp_path):
         report = job(tmp_path, rows, preset, dedup={"preset": preset})
         assert report["documents"]["by_reason"] == {"near_duplicate": 1}
     assert Path(tmp_path, "nemo", "manifest.json").exists()
+
+
+def test_equal_text_compares_bytes_alone_and_an_earlier_run_must_do_the_same(tmp_path):
+    texts = ["A rose is a rose", "a rose is a ROSE", "A rose is a rose", "  \n", "  \n", "…", ""]
+    rows = [{"id": f"d{i}", "text": text, "date": None, "n": i} for i, text in enumerate(texts)]
+    plain = {"near": False, "equal": "text"}
+    job(tmp_path, rows, "text", dedup=plain)
+    found = {name: row["filter_reason"] for name, row in by_id(tmp_path / "text").items()}
+    copy, empty = "exact_duplicate", "empty_text"
+    assert found == {"d0": None, "d1": None, "d2": copy, "d3": None, "d4": copy, "d5": None, "d6": empty}
+    job(tmp_path, rows, "words", dedup={"near": False})
+    found = {name: row["filter_reason"] for name, row in by_id(tmp_path / "words").items()}
+    assert found == {"d0": None, "d1": copy, "d2": copy, "d3": None, "d4": None, "d5": None, "d6": empty}
+    with pytest.raises(ConfigError, match=r"dedup.equal"):
+        job(tmp_path, rows, "after", dedup=plain, against=[str(tmp_path / "words")])
+    job(tmp_path, rows, "after", dedup=plain, against=[str(tmp_path / "text")])
+    assert all(row["filter_reason"] for row in by_id(tmp_path / "after").values())
+
+
+def by_id(output):
+    return {row["id"]: row for row in rows_of(output).values()}
+
+
+@given(st.lists(st.text(alphabet="ab \t\n\u00a0é", max_size=12), max_size=8))
+def test_words_between_spaces_are_counted_without_tokens(texts):
+    data, starts = text_buffer(pa.array(texts, pa.string()))
+    assert spaced_words(data, starts).tolist() == [len(text.encode().split()) for text in texts]
