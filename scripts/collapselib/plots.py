@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from collapselib.tables import TITLES, over_seeds, series, setting_title
+from collapselib.tables import TITLES, base, over_seeds, series, setting_title
 
 # Okabe and Ito 2008
 COLOURS = {
@@ -53,7 +53,8 @@ def _figure(records: Sequence[dict[str, Any]], settings: Sequence[str], field: s
     seeds = sorted({r["seed"] for r in records})
     for panel, setting in zip(panels, settings, strict=False):
         for rule, colour in COLOURS.items():
-            lines = [line for s in seeds if (line := series(records, setting, rule, s, field))]
+            shown = base(setting) if rule in ("none", "oracle") else setting  # neither looks at a reference
+            lines = [line for s in seeds if (line := series(records, shown, rule, s, field))]
             if not lines:
                 continue
             count = min(map(len, lines))
@@ -64,11 +65,11 @@ def _figure(records: Sequence[dict[str, Any]], settings: Sequence[str], field: s
             panel.fill_between(range(count), means - widths, means + widths, color=colour, alpha=0.15, linewidth=0)
         panel.set_title(setting_title(setting), fontsize=9, loc="left")
         panel.spines[["top", "right"]].set_visible(False)
+        panel.set_xlabel("generation", fontsize=8)
         panel.xaxis.get_major_locator().set_params(integer=True)
     for panel in panels[len(settings) :]:
         panel.set_visible(False)
     figure.supylabel(label, fontsize=9)
-    figure.supxlabel("generation", fontsize=9)
     named = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
     figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return figure

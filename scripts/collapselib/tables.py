@@ -92,7 +92,7 @@ def markdown(records: Records) -> str:
     for title, field, digits in (
         ("Human share of the training tokens", "human", 2),
         ("AUC of the detector", "auc", 2),
-        ("Perplexity of tail tokens", "tail_perplexity", 0),
+        ("Perplexity of tail tokens, in thousands", "tail_perplexity", 0),
         ("Hapax share of 100,000 tokens of output", "hapax", 4),
         ("Distinct tail types in them", "tail_types", 0),
         ("Least variance retention of the training text", "vr_min", 2),
@@ -151,7 +151,8 @@ def _last(field: str, generation: int) -> Callable[[Records, str, str, int], flo
             for r in records
             if (r["setting"], r["rule"], r["seed"], r["generation"]) == (setting, rule, seed, generation)
         ]
-        return math.nan if not found or found[0] is None else float(found[0])
+        scale = 1e-3 if field == "tail_perplexity" else 1.0
+        return math.nan if not found or found[0] is None else float(found[0]) * scale
 
     return value
 
