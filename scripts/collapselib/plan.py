@@ -56,16 +56,16 @@ def stamp(**values: Any) -> str:
 
 
 def read(path: Path, run: str) -> list[dict[str, Any]]:
-    """The records of a run; a line that was cut off while it was written is left out."""
-    found = []
+    """The records of a run, each once; a line that was cut off while it was written is left out."""
+    found = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
         if record.get("run") == run:
-            found.append(record)
-    return found
+            found[record["setting"], record["rule"], record["seed"], record["generation"]] = record
+    return list(found.values())
 
 
 def finished(records: list[dict[str, Any]], lineage: Lineage, generations: int) -> bool:
