@@ -33,6 +33,17 @@ def begin(job: Job, kept: int) -> sampling.Selection | None:
     return sampling.begin(Selecting(select.tokens, select.documents, select.rate).budget(kept))
 
 
+def largest_weight(job: Job, documents: int, tokens: int) -> float:
+    """The cap of the balance: `mix.cap`, or what a selection from so many documents and tokens can express."""
+    select, cap = job.config.select, job.config.mix.cap
+    share = select.rate or 0.0
+    if select.tokens is not None and tokens:
+        share = min(1.0, select.tokens / tokens)
+    if select.documents is not None and documents:
+        share = min(1.0, select.documents / documents)
+    return sampling.largest_weight(share, select.max_repeats, cap)
+
+
 def search(context: Context) -> sampling.Selection | None:
     """Where the search stands after the passes so far."""
     last = max((int(name[7:]) for name in context if name.startswith("budget ")), default=0)

@@ -43,7 +43,7 @@ def steps(job: Job) -> list[Step]:
     found = [Step("base", "weigh", work=_human, merge=human_merge, finish=_or_empty)]
     if balances(job):
         found += [
-            Step("coverage", "weigh", work=_cells, merge=gate.cell_merge, finish=_coverage),
+            Step("coverage", "weigh", work=_cells, merge=_add_crawl, finish=_coverage),
             Step("solve", "weigh", work=_sample, merge=_Merge(job.config.mix.reservoir), finish=_solve),
         ]
         passes = job.config.mix.passes
@@ -148,18 +148,25 @@ def _cells(job: Job, shard: Shard, context: Context, progress: Progress) -> Any:
     profile = _profile(job)
     count = gate.cell_count(profile.centroids)
     sums = gate.cell_sums(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), count)
+    tokens = 0
     for item in documents(job, shard, context, ["core"]):
         base = _base(job, item, context)
         cell = gate.cells(item.signals, scalars(item.signals, profile.standard), profile.centroids, profile.language)
         sums = gate.cell_merge(sums, gate.cell_sums(cell, base.q, base.plain, count))
-    return sums
+        tokens += int(item.signals.column("tokens").to_numpy()[base.plain > 0].sum())
+    return sums, tokens
 
 
-def _coverage(job: Job, merged: Any, context: Context) -> Any:
+def _add_crawl(a: tuple[gate.CellSums, int], b: tuple[gate.CellSums, int]) -> tuple[gate.CellSums, int]:
+    return gate.cell_merge(a[0], b[0]), a[1] + b[1]
+
+
+def _coverage(job: Job, crawl: tuple[gate.CellSums, int] | None, context: Context) -> Any:
     profile = _profile(job)
-    if merged is None:
+    if crawl is None:
         none = np.zeros(0)
-        merged = gate.cell_sums(np.zeros(0, np.int64), none, none, gate.cell_count(profile.centroids))
+        crawl = gate.cell_sums(np.zeros(0, np.int64), none, none, gate.cell_count(profile.centroids)), 0
+    merged, tokens = crawl
     cover = gate.coverage(merged, profile.cell_documents, job.config.mix.gate)
     means, squares, extras = moments_of(profile, job.config.mix.columns)
     targets, errors = gate.cell_targets(cover, profile.cell_documents, means, squares)
@@ -169,7 +176,8 @@ def _coverage(job: Job, merged: Any, context: Context) -> Any:
         extras.append(ratio_extra(fitted.report))
         goal = ratio_goal(fitted.report)
         targets, errors = np.concatenate([targets, goal[0]]), np.concatenate([errors, goal[1]])
-    return {"cover": cover, "targets": targets, "errors": errors, "documents": inside, "extras": extras}
+    cap = budget.largest_weight(job, int(merged.documents.sum()), tokens)
+    return {"cover": cover, "targets": targets, "errors": errors, "documents": inside, "extras": extras, "cap": cap}
 
 
 def _inside(job: Job, item: Documents, base: Base, context: Context) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +233,7 @@ class _Merge:
 def _solve(job: Job, merged: Any, context: Context) -> balance.Point:
     mix, found = job.config.mix, context["coverage"]
     sample = merged if merged is not None else reservoir_empty(len(found["targets"]))
-    solution = balance.solve_reservoir(sample, found["targets"], found["errors"], cap=mix.cap, slack=mix.slack)
+    solution = balance.solve_reservoir(sample, found["targets"], found["errors"], cap=found["cap"], slack=mix.slack)
     return balance.Point(solution)
 
 

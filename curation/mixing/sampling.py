@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from curation.mixing.reservoir import SELECT, hash_ids
 
-LEAST_CAP = 1.05  # weights of mean 1 need some room
+LEAST_CAP = 3.0  # a balance needs room, whatever a selection can express
 _POINTS = 64
 _LOWEST, _HIGHEST = -40, 40  # powers of two between which the rate is looked for
 
@@ -34,9 +34,10 @@ def largest_weight(kept: float, max_repeats: int = 1, cap: float = 20.0) -> floa
     """The cap on weights of mean 1 that a selection of the share `kept` can express: at most `cap`.
 
     A document of weight w gets kept * w copies, and never more than `max_repeats`. What it weighs beyond that the
-    selection loses, and with it part of the balance: better that the balance knows. Keeping a third, three.
+    selection loses, and with it part of the balance: better that the balance knows. Keeping a third, three; keeping
+    more, three too.
     """
-    return max(min(cap, max_repeats / kept), LEAST_CAP) if kept > 0 else cap
+    return min(cap, max(max_repeats / kept, LEAST_CAP)) if kept > 0 else cap
 
 
 def uniforms(ids: pa.Array, seed: int = 1) -> np.ndarray:

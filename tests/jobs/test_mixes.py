@@ -170,11 +170,14 @@ def test_budgets_in_tokens_of_the_users_column_in_documents_and_as_a_rate(output
     assert result.exit_code == 0
     assert 0.97 * (total // 2) <= selected <= total // 2
     assert report["mixing"]["budget"]["selected_tokens"] == selected
+    assert report["mixing"]["weights"]["cap"] == 3.0
     result, report = mix(output, "select.documents=90")
     assert result.exit_code == 0
+    assert report["mixing"]["weights"]["cap"] == pytest.approx(320 / 90, rel=0.05)  # a few left as duplicates
     assert 88 <= int(kept(output)["copies"].to_numpy().sum()) <= 90
     result, report = mix(output, "select.rate=0.25")
     assert 78 <= report["documents"]["kept"] <= 80
+    assert report["mixing"]["weights"]["cap"] == pytest.approx(4.0)  # what a quarter can express
     table = kept(output)
     # copies times weight has the expectation of the weight
     assert (table["copies"].to_numpy() * table["weight"].to_numpy()).sum() == pytest.approx(320, rel=0.2)

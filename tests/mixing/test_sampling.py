@@ -87,3 +87,24 @@ def test_uniforms_are_even_and_depend_on_id_and_seed_alone():
 def test_a_budget_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         sampling.begin(0)
+
+
+@pytest.mark.parametrize(
+    "kept, repeats, cap, expected",
+    [(1 / 3, 1, 20.0, 3.0), (0.1, 1, 20.0, 10.0), (0.01, 1, 20.0, 20.0), (0.2, 2, 20.0, 10.0), (0.9, 1, 20.0, 3.0),
+     (0.9, 1, 2.0, 2.0), (0.0, 1, 20.0, 20.0)],
+)  # fmt: skip
+def test_the_cap_is_what_a_selection_can_express(kept, repeats, cap, expected):
+    assert sampling.largest_weight(kept, repeats, cap) == pytest.approx(expected)
+
+
+def test_within_that_cap_a_selection_loses_nothing():
+    rng = np.random.default_rng(4)
+    weights = np.minimum(rng.exponential(1.0, 20_000), 4.0)
+    weights *= 20_000 / weights.sum() * 0.999
+    cap = sampling.largest_weight(0.2)
+    assert weights.max() <= cap
+    u = rng.random(20_000)
+    search, _ = find(weights, u, np.ones(20_000, np.int64), 4000)
+    taken = sampling.copies(weights, u, search.low)
+    assert np.average(weights, weights=taken) == pytest.approx(np.average(weights, weights=weights), rel=0.03)
