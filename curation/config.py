@@ -128,7 +128,7 @@ class Mix(Section):
     slack: float = Field(1.0, ge=0, description="tolerance in standard errors of the reference")
     kappa: float = Field(1.0, ge=0, description="exponent of the human factor 1 - p_synthetic")
     gamma: float = Field(0.0, ge=0, le=1, description="exponent of the cluster size on the survivor; 0 ignores it")
-    cap: float = Field(20.0, gt=1, description="largest weight, in multiples of the mean; with a budget less, see docs/mixing.md")
+    cap: float = Field(20.0, gt=1, description="largest weight, in multiples of the mean; less with a budget")
     gate: bool = Field(True, description="reweight only where the reference covers the crawl")
     reservoir: int = Field(20_000, ge=100, description="documents on which the first solution is found")
     passes: int = Field(3, ge=1, le=10, description="exact passes over all documents after the reservoir")
