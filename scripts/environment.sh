@@ -16,10 +16,12 @@ find_python() {
     return 1
 }
 
-# install EXTRAS: the package of this clone, editable, with extras such as beam or test
+# install EXTRAS [PIP OPTIONS]: the package of this clone, editable, with extras such as beam or test
 install() {
+    local extras=$1
+    shift
     if [ ! -x "$venv/bin/python" ]; then
         "$(find_python)" -m venv "$venv"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$root[$1]"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@" --editable "$root[$extras]"
 }
