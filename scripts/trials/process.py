@@ -80,7 +80,9 @@ def watch(arguments: Sequence[str]) -> Watched:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     cpu = used.ru_utime + used.ru_stime
-    return Watched(process.returncode, time.perf_counter() - begin, cpu, used.ru_maxrss * 1024, samples, "".join(said))
+    # ru_maxrss begins with what this process had when it started the other
+    seen = peak[0] or used.ru_maxrss * 1024
+    return Watched(process.returncode, time.perf_counter() - begin, cpu, seen, samples, "".join(said))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -16,7 +16,7 @@ from curation import detect_synthetic, measure
 from curation.datatrove import DetectSynthetic, MeasureDiversity, MergeDiversity, curate_executors
 from curation.io.codec import dumps, loads
 from curation.synthetic import empty_anchors
-from hosts.world import llm, table
+from hosts.world import every_third_synthetic, llm, table
 
 ADDED = ["p_synthetic", "synthetic_label", "synthetic_reason"]
 
@@ -41,10 +41,11 @@ def test_detect_synthetic_equals_the_function_and_keeps_what_documents_have(batc
     assert step.stats["total"].total == len(given)
 
 
-def test_excluded_documents_go_to_the_exclusion_writer_with_their_reason(tmp_path):
+def test_excluded_documents_go_to_the_exclusion_writer_with_their_reason(tmp_path, monkeypatch):
+    every_third_synthetic(monkeypatch)
     given = [Document(text=text, id=str(i)) for i, text in enumerate(llm())] + documents()[:20]
     writer = JsonlWriter(str(tmp_path), output_filename="${rank}.jsonl", compression=None)
-    step = DetectSynthetic(fpr=0.3, exclude=True, exclusion_writer=writer)
+    step = DetectSynthetic(exclude=True, exclusion_writer=writer)
     kept = list(step.run(iter(given), rank=2))
     dropped = [json.loads(line) for line in (tmp_path / "00002.jsonl").read_text().splitlines()]
     assert dropped

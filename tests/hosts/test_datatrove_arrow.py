@@ -13,7 +13,7 @@ from datatrove.pipeline.writers import JsonlWriter
 
 from curation import detect_synthetic
 from curation.datatrove import ArrowReader, ArrowWriter, DetectSynthetic, MeasureDiversity, MergeDiversity
-from hosts.world import llm, rows, table, write
+from hosts.world import every_third_synthetic, llm, rows, table, write
 
 
 def executed(folder: Path, reader: object, tasks: int, *steps: object) -> LocalPipelineExecutor:
@@ -51,11 +51,14 @@ def test_statistics_do_not_depend_on_how_rows_come(tmp_path: Path) -> None:
     assert found[0] == found[1] and sum(entry["value"] is not None for entry in found[0].values()) > 10
 
 
-def test_excluded_rows_go_to_the_exclusion_writer_and_no_further(tmp_path: Path) -> None:
+def test_excluded_rows_go_to_the_exclusion_writer_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_third_synthetic(monkeypatch)
     (tmp_path / "in").mkdir()
     pq.write_table(pa.table({"text": llm(), "n": range(len(llm()))}), tmp_path / "in" / "part.parquet")
     gone_to = JsonlWriter(str(tmp_path / "gone"), compression=None)
-    step = DetectSynthetic(fpr=0.4, exclude=True, exclusion_writer=gone_to)
+    step = DetectSynthetic(exclude=True, exclusion_writer=gone_to)
     pipeline = [ArrowReader(str(tmp_path / "in")), step, ArrowWriter(str(tmp_path / "out"), format="jsonl")]
     LocalPipelineExecutor(pipeline, logging_dir=str(tmp_path / "logs")).run()
     kept = [json.loads(line) for line in (tmp_path / "out" / "00000.jsonl").read_text().splitlines()]

@@ -48,6 +48,20 @@ def table() -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
+def every_third_synthetic(monkeypatch) -> None:
+    """Let datatrove's step call every third document synthetic: what is dropped is tested, not what is found."""
+    from curation.datatrove import detect
+
+    real = detect.synthetic.detect_synthetic
+
+    def labelled(found: pa.Table, **settings) -> pa.Table:
+        out = real(found, **settings)
+        names = ["synthetic" if i % 3 == 0 else "undetermined" for i in range(out.num_rows)]
+        return out.set_column(out.schema.get_field_index("synthetic_label"), "synthetic_label", pa.array(names))
+
+    monkeypatch.setattr(detect.synthetic, "detect_synthetic", labelled)
+
+
 def llm() -> list[str]:
     """Prose that a language model wrote for the demo."""
     folder = resources.files("curation.demo").joinpath("llm")
