@@ -127,16 +127,18 @@ def _iterate(file: Any) -> Any:
 def _next_begin(file: Any, position: int) -> int:
     """Where the next record may begin, at `position` or behind it; -1 for nowhere."""
     overlap = 8
-    position = max(position - 1, 0)  # for the newline before an uncompressed record
+    skipped = min(position, 1)
+    position -= skipped  # for the newline before an uncompressed record
     while True:
         file.seek(position)
         window = file.read(_WINDOW)
-        found = _BEGINS.search(window, 1 if position else 0)
+        found = _BEGINS.search(window, skipped)
         if found is not None:
             return position + found.start()
         if len(window) < _WINDOW:
             return -1
         position += len(window) - overlap
+        skipped = 1
 
 
 def _next_record(file: Any, position: int) -> int:

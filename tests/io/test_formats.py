@@ -305,6 +305,17 @@ def test_damage_costs_its_record_and_reading_goes_on(tmp_path: Path, gz: bool) -
     assert [r["url"][-1] for r in records] == ["0", "1", "2", "3"] and [b.row for b in bad] == [4]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_damaged_first_record_costs_itself_alone(tmp_path: Path, others: int) -> None:
+    path = tmp_path / "a.warc.gz"
+    data = bytearray(archive(True, [page(i) for i in range(others)]))
+    data[3] = 0xD3  # flags of a gzip header that announce fields which are not there
+    path.write_bytes(bytes(data))
+    records, _, bad = read(path)
+    assert [r["url"][-1] for r in records] == [str(i) for i in range(others)]
+    assert codes(bad) == [(0, "broken_warc_record")]
+
+
 def test_a_wrong_length_does_not_swallow_the_next_record(tmp_path: Path) -> None:
     path = tmp_path / "a.warc"
     data = archive(False, [page(i) for i in range(4)])
