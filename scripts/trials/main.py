@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     memory = commands.add_parser("memory", help="peak memory of a run by size of the corpus")
     memory.add_argument("--sizes", type=_sizes, default=[190.0, 1900.0], metavar="MB,MB,…", help="megabytes of text")
     memory.add_argument("--input", nargs="+", metavar="FILE", help="Parquet to vary; the demo corpus otherwise")
+    memory.add_argument("--growth", type=float, default=0.10, help="share by which the largest run may need more")
     memory.add_argument("--workers", type=int, default=2, help="threads of a run")
     memory.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the configuration")
     soak = commands.add_parser("soak", help="many small documents; throughput at the end beside the start")
@@ -68,7 +69,8 @@ def _act(options: argparse.Namespace, folder: Path) -> int:
     if options.command == "memory":
         from trials import memory
 
-        return memory.trial(folder, options.sizes, options.input, options.seed, options.workers, options.set)
+        chosen = (options.sizes, options.input, options.seed, options.workers, options.set, options.growth)
+        return memory.trial(folder, *chosen)
     if options.command == "soak":
         from trials import soak
 

@@ -16,15 +16,15 @@ from trials import process
 
 SHARD_MB = 20
 REPLACED = 0.3
-MOST_GROWTH = 0.10
 CANDIDATE_BYTES = 1000  # that resolve holds of a document which shares a key with another, as README.md states
 
 
 def trial(
-    folder: Path, sizes: Sequence[float], inputs: Sequence[str] | None, seed: int, workers: int, settings: list[str]
+    folder: Path, sizes: Sequence[float], inputs: Sequence[str] | None, seed: int, workers: int, settings: list[str],
+    most: float = 0.10,
 ) -> int:
-    """Print peaks by phase for every size; returns 1 if the largest run needs more than a tenth above the smallest,
-    the stated bytes for duplicate candidates left aside."""
+    """Print peaks by phase for every size; returns 1 if the largest run needs more than `most` above the smallest, as a
+    share of it, the stated bytes for duplicate candidates left aside."""
     texts = _texts(folder, inputs)
     found = []
     for size in sizes:
@@ -55,7 +55,7 @@ def trial(
         f"{growth / low:+.1%}; {growth / max(many - few, 1):,.0f} bytes for each further candidate, "
         f"{growth / max(large - small, 1e-9) / 1e6:.4f} bytes for each further byte of text"
     )
-    return int(growth - CANDIDATE_BYTES * (many - few) > MOST_GROWTH * low)
+    return int(growth - CANDIDATE_BYTES * (many - few) > most * low)
 
 
 def one_document(folder: Path, megabytes: int) -> int:
