@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from curation import io
 from curation.config import ConfigError
 from curation.jobs import results
 from curation.plan import Job, Step
@@ -87,10 +88,11 @@ def _work(job: Job, step: Step, before: tuple[str, ...], number: int) -> None:
         done[0] += documents
         done[1] += size
 
-    started = time.thread_time()
-    if results.work(job, step, before, number, progress):
-        found = results.Results(job)
-        found.write(found.path(step.name, "spent", number), [*done, time.thread_time() - started])
+    started, found = time.thread_time(), results.Results(job)
+    results.work(job, step, found.context(before), number, progress)
+    spent = found.path(step.name, "spent", number)
+    if not io.exists(spent):  # a worker may have died between the result and this
+        found.write(spent, [*done, time.thread_time() - started])
 
 
 def _tell(job: Job, step: Step, numbers: list[int], observer: Observer) -> None:

@@ -75,9 +75,10 @@ class WorkStep(PipelineStep):
         """Work on the rank's shards and pass data on."""
         if data:
             yield from data
+        context = results.Results(self.job).context(self.before)
         for number in results.numbers(self.job, self.step, rank, world_size):
             with self.track_time("shard"):
-                if results.work(self.job, self.step, self.before, number, self._progress):
+                if results.work(self.job, self.step, context, number, self._progress):
                     self.stat_update("shards")
 
     def _progress(self, documents: int, size: int) -> None:

@@ -83,17 +83,20 @@ class DetectSynthetic(PipelineStep):
                         self.update_doc_stats(document)
                         yield document
 
-    def _pass(self, batch: pa.RecordBatch, made: synthetic.Calibration, writer: Any, rank: int) -> pa.RecordBatch:
-        """A batch with its labels, without the rows that are excluded."""
-        found = synthetic.detect_synthetic(
-            pa.Table.from_batches([batch]),
-            text=self.text,
-            source=self.source,
+    def _detect(self, table: pa.Table, text: str, source: str | None, made: synthetic.Calibration) -> pa.Table:
+        return synthetic.detect_synthetic(
+            table,
+            text=text,
+            source=source,
             calibration=made,
             model=self.model,
             min_words=self.min_words,
             label_words=self.label_words,
-        ).combine_chunks()
+        )
+
+    def _pass(self, batch: pa.RecordBatch, made: synthetic.Calibration, writer: Any, rank: int) -> pa.RecordBatch:
+        """A batch with its labels, without the rows that are excluded."""
+        found = self._detect(pa.Table.from_batches([batch]), self.text, self.source, made).combine_chunks()
         labelled = found.to_batches()[0] if found.num_rows else pa.RecordBatch.from_pylist([], found.schema)
         for entry in pc.value_counts(labelled.column("synthetic_label")).to_pylist():
             self.stat_update(f"label_{entry['values']}", value=entry["counts"], unit="batch")
@@ -113,13 +116,6 @@ class DetectSynthetic(PipelineStep):
         if self.source is not None:
             names = [document.metadata.get(self.source) for document in documents]
             columns["source"] = pa.array([None if name is None else str(name) for name in names], pa.string())
-        found = synthetic.detect_synthetic(
-            pa.table(columns),
-            source="source" if self.source is not None else None,
-            calibration=made,
-            model=self.model,
-            min_words=self.min_words,
-            label_words=self.label_words,
-        )
+        found = self._detect(pa.table(columns), "text", "source" if self.source is not None else None, made)
         for document, added in zip(documents, found.select(ADDED).to_pylist(), strict=True):
             document.metadata.update(added)

@@ -57,11 +57,8 @@ def numbers(job: Job, step: Step, rank: int = 0, world_size: int = 1) -> list[in
     return list(range(len(step.shards(job))))[rank::world_size]
 
 
-def work(job: Job, step: Step, before: tuple[str, ...], number: int, progress: Progress) -> bool:
-    """A step's work on one of its shards, by number; `before` are the names of the steps before it.
-
-    False when its result stands already.
-    """
+def work(job: Job, step: Step, context: Context, number: int, progress: Progress) -> bool:
+    """A step's work on one of its shards, by number; False when its result stands already."""
     results, function = Results(job), step.work
     assert function is not None
     path = results.path(step.name, "work", number)
@@ -69,7 +66,7 @@ def work(job: Job, step: Step, before: tuple[str, ...], number: int, progress: P
         return False
     # tasks share the cores; BLAS threads beside them only wait for each other
     with threadpool_limits(1, user_api="blas"):
-        result = function(job, step.shards(job)[number], results.context(before), progress)
+        result = function(job, step.shards(job)[number], context, progress)
     if step.group is None:
         results.write(path, result)
     else:  # an archive from which a task can read its partitions alone
