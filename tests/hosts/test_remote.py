@@ -15,24 +15,13 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        fsspec.config.conf.pop("s3", None)
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("crawl")
-        yield "s3://crawl"
-    server.stop()
+def bucket_s3(s3: fsspec.AbstractFileSystem) -> str:
+    s3.mkdir("crawl")
+    return "s3://crawl"
 
 
 @pytest.fixture(scope="module")
-def gcs() -> Iterator[str]:
+def bucket_gcs() -> Iterator[str]:
     pytest.importorskip("gcsfs")
     pytest.importorskip("gcp_storage_emulator")
     from hosts.dataflow import storage
@@ -48,7 +37,7 @@ def gcs() -> Iterator[str]:
 def test_a_job_from_bucket_to_bucket_gives_the_same_bytes(
     store: str, runner: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    bucket = request.getfixturevalue(store)
+    bucket = request.getfixturevalue(f"bucket_{store}")
     write(tmp_path / "in", 3)
     curate(inputs=str(tmp_path / "in"), output=str(tmp_path / "out"))
     fs, root = fsspec.core.url_to_fs(f"{bucket}/{runner}")

@@ -180,31 +180,9 @@ def test_a_hundred_thousand_keys_are_listed(faulty: type[Faulty]) -> None:
     assert time.process_time() - begin < 60
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of an S3 server on this machine."""
-    server = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
 @pytest.mark.engines
-def test_a_whole_run_on_s3(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import s3fs
-
-    for key, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": s3,
-    }.items():
-        monkeypatch.setenv(key, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    fs = s3fs.S3FileSystem(endpoint_url=s3)
+def test_a_whole_run_on_s3(s3: fsspec.AbstractFileSystem) -> None:
+    fs = s3
     fs.mkdir("crawl")
     for i in range(1100):  # more than one page of a listing
         fs.pipe_file(f"crawl/empty/{i:05}.jsonl", b"")
