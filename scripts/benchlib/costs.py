@@ -61,11 +61,13 @@ class Process(NamedTuple):
     output: str
 
 
-def run_process(command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
-    """Run a command to its end. Raises RuntimeError with the command's own words where it fails."""
+def run_process(
+    command: Sequence[str], environment: dict[str, str] | None = None, folder: Path | None = None
+) -> Process:
+    """Run a command to its end, in `folder`. Raises RuntimeError with the command's own words where it fails."""
     started = time.perf_counter()
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})}, cwd=folder
     )
     assert child.stdout is not None
     output = child.stdout.read().decode("utf-8", "replace")

@@ -42,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     dedup.add_argument(
         "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
     )
+    dedup.add_argument("--dolma", metavar="PYTHON", help="a Python that has dolma, beside which paragraphs are counted")
+    dedup.add_argument("--text-dedup", metavar="PYTHON", help="a Python that has text-dedup, another peer")
     hosts = commands.add_parser("hosts", help="the same work on this machine, Beam and datatrove")
     hosts.add_argument("--characters", type=int, default=3000, help="length that documents are cut or joined to")
     hosts.add_argument("--scratch", metavar="DIR", help="where corpora and outputs are written for the time being")
@@ -149,7 +151,7 @@ def _kernels(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
 
 
 def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
-    from benchlib import corpus, paragraphs, parquet, peers, planted, resolve
+    from benchlib import apart, corpus, paragraphs, parquet, peers, planted, resolve
 
     names = [] if options.peers is None else options.peers or list(peers.PEERS)
     unknown = sorted(set(names) - set(peers.PEERS))
@@ -159,19 +161,24 @@ def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     texts = corpus.texts_of(paths, options.column, options.megabytes)
     documents = planted.plant(corpus.equal_length(texts, options.characters))
     results, missing = peers.measure(documents, names, options.repeats)
+    if options.text_dedup:
+        results.append(apart.text_dedup(options.text_dedup, documents, folder, options.repeats))
     numbers = [r._asdict() | {"quality": r.quality._asdict()} for r in results]
     more = corpus.equal_length(corpus.texts_of(paths, options.column, options.parquet_megabytes), options.characters)
-    jobs = parquet.measure(planted.plant(more).texts, folder, options.repeats, "polars" in names)
+    larger = planted.plant(more).texts
+    jobs = parquet.measure(larger, folder, options.repeats, "polars" in names)
     units = paragraphs.measure(documents.texts, options.repeats)
+    beside = paragraphs.from_files(larger, folder, options.repeats, options.dolma) if options.dolma else None
     resolved = resolve.measure(options.resolve)
     rensa = next((r.signatures for r in results if r.name == "rensa"), None)
     parts = [
         peers.markdown(results, missing, documents, options.repeats),
         parquet.markdown(jobs, rensa),
-        paragraphs.markdown(units),
+        paragraphs.markdown(units, beside),
         resolve.markdown(resolved),
     ]
-    return "\n\n".join(parts), {"tools": numbers, "parquet": jobs, "paragraphs": units, "resolve": resolved}
+    found = {"tools": numbers, "parquet": jobs, "paragraphs": units, "dolma": beside, "resolve": resolved}
+    return "\n\n".join(parts), found
 
 
 def _mixing(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
