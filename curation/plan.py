@@ -66,7 +66,7 @@ class Step:
     the order of the shards. With `group`, work returns {partition: uint8 array} instead, every partition's chunks
     are brought together, `group(job, partition, chunks)` makes one result of them, and these are merged.
     Without `work` only finish runs, once. `shards(job)` are what work is done on: the job's own, or more that are
-    only read. The value of finish becomes context[name].
+    only read. The value of finish becomes context[name]. `gpu`: work uses a GPU where there is one.
     """
 
     name: str
@@ -76,3 +76,4 @@ class Step:
     merge: Callable[[Any, Any], Any] | None = None
     group: Callable[[Job, int, Iterable[np.ndarray]], Any] | None = None
     shards: Callable[[Job], tuple[Shard, ...]] = own_shards
+    gpu: bool = False

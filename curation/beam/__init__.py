@@ -4,6 +4,11 @@ Each transform is a thin shell over the function of the same name and gives the 
 registers the coder by which batches travel.
 """
 
+try:
+    import apache_beam  # noqa: F401
+except ImportError as missing:
+    raise ImportError(f"curation.beam needs Apache Beam ({missing}): pip install 'curation[beam]'") from None
+
 from curation.beam.coder import RecordBatchCoder
 from curation.beam.curate import Curate
 from curation.beam.deduplicate import Deduplicate

@@ -1,6 +1,6 @@
 """What transforms of batches share: one function for each batch, counters, and rows that fail set aside one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -8,9 +8,12 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 import curation.beam.coder  # noqa: F401  registers the coder of RecordBatch
+from curation.config import nearest
 
 NAMESPACE = "curation"
 ERRORS = "errors"
+#: attribute of a PCollection that holds the names of its batches' columns, where these are known
+_COLUMNS = "_curation_columns"
 #: an element of the second output: a batch of the one row that failed, and the error
 Error = tuple[pa.RecordBatch, str]
 
@@ -19,17 +22,22 @@ Function = Callable[[pa.RecordBatch], Any]
 
 
 def per_batch(
-    batches: beam.PCollection, function: Function, *, name: str, with_errors: bool, output: Any = pa.RecordBatch
+    batches: beam.PCollection, function: Function, *, name: str, with_errors: bool, added: Iterable[str] | None = None
 ) -> Any:
     """Apply a picklable function to every batch; (results, errors) with `with_errors`, else the results alone.
 
-    `name` begins the names of the counters `NAME-documents` and `NAME-errors`; `output` is the type of a result.
+    `name` begins the names of the counters `NAME-documents` and `NAME-errors`; `added` are the columns that results
+    have beside those of the batches, None where they have others.
     """
     step = beam.ParDo(PerBatch(function, name, with_errors))
+
+    def known(results: beam.PCollection) -> beam.PCollection:
+        return results if added is None else know_columns(results, batches, added)
+
     if not with_errors:
-        return batches | "Batches" >> step.with_output_types(output)
+        return known(batches | "Batches" >> step.with_output_types(pa.RecordBatch))
     found = batches | "Batches" >> step.with_outputs(ERRORS, main="results")
-    return typed(found["results"], output), typed(found[ERRORS], Error)
+    return known(typed(found["results"], pa.RecordBatch)), typed(found[ERRORS], Error)
 
 
 def typed(collection: beam.PCollection, kind: Any) -> beam.PCollection:
@@ -74,6 +82,35 @@ def check_bounded(batches: beam.PCollection, stage: str, *, windowed: bool) -> N
         return
     way = "put the stream into windows first, or read" if windowed else "read"
     raise ValueError(f"{stage} looks at all rows together and this input has no end: {way} a bounded input")
+
+
+def check_columns(batches: beam.PCollection, stage: str, names: Iterable[str | None]) -> None:
+    """Raise ValueError where it is known that the batches lack one of the columns; None stands for no column.
+
+    What batches have is known where they come from `ReadShards` or `FromRows` through transforms of this package.
+    Elsewhere the first batch tells.
+    """
+    known: frozenset[str] | None = getattr(batches, _COLUMNS, None)
+    for name in names:
+        if known is not None and name is not None and name not in known:
+            raise ValueError(f"{stage}: the batches have no column {name!r}{nearest(name, known)}")
+
+
+def know_columns(
+    result: beam.PCollection, given: beam.PCollection | Iterable[str], added: Iterable[str] = ()
+) -> beam.PCollection:
+    """The result, of which it is now known that it has the columns `given` (names, or those of batches of which they
+    are known) and `added`."""
+    known = getattr(given, _COLUMNS, None) if isinstance(given, beam.PCollection) else given
+    if known is not None:
+        setattr(result, _COLUMNS, frozenset(known) | frozenset(added))
+    return result
+
+
+def lacks(batches: beam.PCollection, name: str) -> bool:
+    """Is it known that the batches have no column of this name?"""
+    known: frozenset[str] | None = getattr(batches, _COLUMNS, None)
+    return known is not None and name not in known
 
 
 def column_name(value: Any, argument: str, *, optional: bool = False) -> None:

@@ -21,7 +21,18 @@ import xxhash
 from apache_beam.metrics import Metrics
 
 from curation import dedup
-from curation.beam.batches import ERRORS, NAMESPACE, Error, PerBatch, check_bounded, column_name, displayed, typed
+from curation.beam.batches import (
+    ERRORS,
+    NAMESPACE,
+    Error,
+    PerBatch,
+    check_bounded,
+    check_columns,
+    column_name,
+    displayed,
+    know_columns,
+    typed,
+)
 from curation.beam.coder import decode, encode
 from curation.dedup.keep import POLICIES, TRUST
 from curation.dedup.memory import document_signals, with_decisions
@@ -31,6 +42,7 @@ from curation.text import text_buffer
 PLACE_BITS = 23
 MOST_ROWS = 1 << PLACE_BITS
 _DIGEST = 16
+ADDED = ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
 #: what stands under the name of a batch
 BATCH, SIGNALS, SHARED, DECIDED = range(4)
 Tagged = tuple[int, tuple[int, bytes]]
@@ -80,6 +92,7 @@ class Deduplicate(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> Any:
         check_bounded(batches, "Deduplicate", windowed=True)
+        check_columns(batches, "Deduplicate", (self.text, self.id, self.date, self.trust))
         identify = _Identify(self.text, self.id, self.date, self.trust, self.bands, self.rows, self.ngram, self.seed)
         found = batches | "Identify" >> beam.ParDo(
             PerBatch(identify, "deduplicate", self.with_errors)
@@ -108,6 +121,7 @@ class Deduplicate(beam.PTransform):
             | "Return" >> beam.GroupByKey()
             | "Decorate" >> beam.FlatMap(_decorate, identify).with_output_types(pa.RecordBatch)
         )
+        know_columns(result, batches, ADDED)
         return (result, typed(found[ERRORS], Error)) if self.with_errors else result
 
     def display_data(self) -> dict[str, Any]:

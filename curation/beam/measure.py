@@ -8,7 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from curation import diversity
-from curation.beam.batches import check_bounded, column_name, displayed
+from curation.beam.batches import check_bounded, check_columns, column_name, displayed
 from curation.diversity import State
 from curation.diversity.measure import add_batch
 
@@ -75,6 +75,7 @@ class MeasureDiversity(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         check_bounded(batches, "MeasureDiversity", windowed=True)
+        check_columns(batches, "MeasureDiversity", (self.text, self.id))
         combined = beam.CombineGlobally(DiversityFn(text=self.text, id=self.id, ruler=self.ruler))
         if not batches.windowing.is_default():
             combined = combined.without_defaults()  # an empty window has no statistics

@@ -17,7 +17,18 @@ from apache_beam.pvalue import AsSingleton
 from curation import diversity, schema, synthetic
 from curation.annotate import Settings, annotate
 from curation.batch import MAX_ROWS, as_strings
-from curation.beam.batches import PerBatch, check_bounded, column_name, column_of, displayed, typed, with_column
+from curation.beam.batches import (
+    PerBatch,
+    check_bounded,
+    check_columns,
+    column_name,
+    column_of,
+    displayed,
+    know_columns,
+    lacks,
+    typed,
+    with_column,
+)
 from curation.beam.passes import add_steps
 from curation.jobs import stages
 from curation.mixing.columns import chosen
@@ -27,6 +38,8 @@ from curation.text import gate, text_buffer, tokenise
 
 _FEATURES = ("id", "source", "gate", "lang", "tokens", "group", "logit", "style", "words", "bins", "core")
 _MODES = ("balance", "soft", "cluster", "none")
+_NO_SCORES = "mode soft needs the column p_synthetic: apply DetectSynthetic before Mix"
+_NO_CLUSTERS = "the weight of clusters needs the column cluster_size: apply Deduplicate before Mix"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -95,6 +108,12 @@ class Mix(beam.PTransform):
     def expand(self, batches: beam.PCollection) -> Any:
         check_bounded(batches, "Mix", windowed=True)
         weighing = self._weighing
+        text = self.text if weighing.balances or weighing.judges else None
+        check_columns(batches, "Mix", (text, self.id, self.source, *self.columns))
+        if self.mode == "soft" and weighing.judges and lacks(batches, "p_synthetic"):
+            raise ValueError(_NO_SCORES)
+        if weighing.weighs_clusters and lacks(batches, "cluster_size"):
+            raise ValueError(_NO_CLUSTERS)
         columns = tuple(self.columns.items())
         measure = _Measure(weighing, self.text, self.id, self.source, self.model, self.min_words, columns)
         steps = weighing.steps(with_report=self.with_report)
@@ -105,6 +124,7 @@ class Mix(beam.PTransform):
             context = add_steps(typed(signals, pa.RecordBatch), steps, _item)
         side = [] if context is None else [AsSingleton(context)]
         weighed = batches | "Weigh" >> beam.Map(_weigh, measure, *side).with_output_types(pa.RecordBatch)
+        know_columns(weighed, batches, ["weight"])
         if not self.with_report:
             return weighed
         assert context is not None
@@ -178,14 +198,14 @@ class _Measure:
         if "p_synthetic" in batch.schema.names:
             return batch.column("p_synthetic").cast(pa.float32())
         if self.weighing.mode == "soft":
-            raise KeyError("mode soft needs the column p_synthetic: apply DetectSynthetic before Mix")
+            raise ValueError(_NO_SCORES)
         return pa.nulls(batch.num_rows, pa.float32())
 
     def _size(self, batch: pa.RecordBatch) -> pa.Array:
         size = np.ones(batch.num_rows, np.int64)
         if self.weighing.weighs_clusters:
             if "cluster_size" not in batch.schema.names:
-                raise KeyError("the weight of clusters needs the column cluster_size: apply Deduplicate before Mix")
+                raise ValueError(_NO_CLUSTERS)
             size = batch.column("cluster_size").fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64)
         return pa.array(np.where(kept(batch), size, 0))
 

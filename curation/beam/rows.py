@@ -9,7 +9,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.typehints.row_type import RowTypeConstraint
 
-from curation.beam.batches import ERRORS, NAMESPACE, displayed, typed
+from curation.beam.batches import ERRORS, NAMESPACE, displayed, know_columns, typed
 
 MOST_ROWS = 1000
 
@@ -37,9 +37,11 @@ class FromRows(beam.PTransform):
         batched = rows | "Group" >> beam.BatchElements(self.batch_rows, self.batch_rows, record_metrics=False)
         step = beam.ParDo(_Pack(self.schema, self.with_errors))
         if not self.with_errors:
-            return batched | "Pack" >> step.with_output_types(pa.RecordBatch)
+            packed = batched | "Pack" >> step.with_output_types(pa.RecordBatch)
+            return know_columns(packed, self.schema.names)
         found = batched | "Pack" >> step.with_outputs(ERRORS, main="batches")
-        return typed(found["batches"], pa.RecordBatch), typed(found[ERRORS], tuple[Any, str])
+        packed = know_columns(typed(found["batches"], pa.RecordBatch), self.schema.names)
+        return packed, typed(found[ERRORS], tuple[Any, str])
 
     def display_data(self) -> dict[str, Any]:
         return {"columns": ", ".join(self.schema.names), **displayed(self, "batch_rows", "with_errors")}

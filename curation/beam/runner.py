@@ -36,6 +36,14 @@ def check(runner: str) -> None:
         create_runner(runner)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"run.runner: Beam has no runner {runner!r}{nearest(runner, RUNNERS)} ({error})") from None
+    if runner == "DataflowRunner":
+        try:
+            from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401
+        except ImportError as error:
+            raise ConfigError(
+                f"run.runner DataflowRunner needs Google's client ({error}): pip install 'curation[gcp]'",
+                "missing-package",
+            ) from None
 
 
 def execute(steps: list[Step], job: Job, observer: Observer, options: Sequence[str] = ()) -> None:
@@ -62,27 +70,37 @@ def execute(steps: list[Step], job: Job, observer: Observer, options: Sequence[s
         del _OBSERVERS[token]
 
 
-def add_steps(pipeline: beam.Pipeline, steps: list[Step], job: Job, token: str = "") -> beam.PCollection[Context]:
-    """Add the steps to a pipeline and return the PCollection that holds the final context."""
+def add_steps(
+    pipeline: beam.Pipeline, steps: list[Step], job: Job, token: str = "", accelerator: str | None = None
+) -> beam.PCollection[Context]:
+    """Add the steps to a pipeline and return the PCollection that holds the final context.
+
+    accelerator: the resource hint of the steps that use a GPU.
+    """
     shards = pipeline | "Shards" >> beam.Create(list(job.shards)) | "Spread" >> beam.Reshuffle()
     start = pipeline | "Start" >> beam.Create([None])
     context = start | "NoContext" >> beam.Map(lambda _: {})
     for step in steps:
-        merged = _merged(step, job, shards, start, context, token)
+        merged = _merged(step, job, shards, start, context, token, accelerator)
         context = start | f"{step.name}/Finish" >> beam.Map(
             _finish, step, job, AsSingleton(merged), AsSingleton(context)
         )
     return context
 
 
-def _merged(step: Step, job: Job, shards: Any, start: Any, context: Any, token: str) -> Any:
+def _merged(
+    step: Step, job: Job, shards: Any, start: Any, context: Any, token: str, accelerator: str | None
+) -> Any:
     if step.work is None:
         return start | f"{step.name}/Nothing" >> beam.Map(lambda _: None)
     wanted = step.shards(job)
     if wanted != job.shards:
         created = beam.Create(list(wanted))
         shards = start.pipeline | f"{step.name}/Shards" >> created | f"{step.name}/Spread" >> beam.Reshuffle()
-    results = shards | f"{step.name}/Work" >> beam.ParDo(_Work(step, job, token), AsSingleton(context))
+    work: beam.PTransform = beam.ParDo(_Work(step, job, token), AsSingleton(context))
+    if step.gpu and accelerator is not None:
+        work = work.with_resource_hints(accelerator=accelerator)
+    results = shards | f"{step.name}/Work" >> work
     if step.group is not None:
         results = (
             results

@@ -12,7 +12,17 @@ from apache_beam.pvalue import AsSingleton
 from curation import dedup
 from curation.annotate import public_ids, token_counts, word_counts
 from curation.batch import as_strings
-from curation.beam.batches import PerBatch, check_bounded, column_name, column_of, displayed, typed, with_column
+from curation.beam.batches import (
+    PerBatch,
+    check_bounded,
+    check_columns,
+    column_name,
+    column_of,
+    displayed,
+    know_columns,
+    typed,
+    with_column,
+)
 from curation.beam.mix import kept
 from curation.beam.passes import add_steps
 from curation.mixing import sampling
@@ -54,11 +64,15 @@ class Select(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         check_bounded(batches, "Select", windowed=True)
-        look = _Look(self.id, self.tokens_column, self.text, self.seed, self.tokens is not None)
+        by_tokens = self.tokens is not None
+        text = self.text if self.id is None or by_tokens else None
+        check_columns(batches, "Select", (text, self.id, self.tokens_column if by_tokens else None))
+        look = _Look(self.id, self.tokens_column, self.text, self.seed, by_tokens)
         candidates = typed(batches | "Candidates" >> beam.ParDo(PerBatch(look, "select", False)), pa.RecordBatch)
         context = add_steps(candidates, self._selecting.steps(), _candidates)
         decided = beam.Map(_decide, look, self._selecting, AsSingleton(context))
-        return batches | "Decide" >> decided.with_output_types(pa.RecordBatch)
+        selected = batches | "Decide" >> decided.with_output_types(pa.RecordBatch)
+        return know_columns(selected, batches, ("weight", "copies", "filter_reason"))
 
     def display_data(self) -> dict[str, Any]:
         names = ("tokens", "documents", "rate", "max_repeats", "id", "tokens_column", "text", "seed")

@@ -10,11 +10,20 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from curation import dedup, io
-from curation.beam.batches import ERRORS, NAMESPACE, Error, check_bounded, column_name, displayed, typed
+from curation.beam.batches import (
+    ERRORS,
+    NAMESPACE,
+    Error,
+    check_bounded,
+    column_name,
+    displayed,
+    know_columns,
+    typed,
+)
 from curation.beam.coder import decode, encode
 from curation.config import Columns, Input
 from curation.io.files import join, list_files
-from curation.layout import WRITTEN
+from curation.layout import WRITTEN, family
 from curation.plan import Shard
 
 Inputs = str | Mapping[str, Any] | Input
@@ -50,13 +59,25 @@ class ReadShards(beam.PTransform):
         step = beam.ParDo(_Read(self.text, int(self.batch_mb * 1e6), self.with_errors))
         spread = begin | "Shards" >> beam.Create(list(shards)) | "Spread" >> beam.Reshuffle()
         if not self.with_errors:
-            return spread | "Read" >> step.with_output_types(pa.RecordBatch)
+            read = spread | "Read" >> step.with_output_types(pa.RecordBatch)
+            return _know(read, shards, self.text)
         found = spread | "Read" >> step.with_outputs(ERRORS, main="batches")
-        return typed(found["batches"], pa.RecordBatch), typed(found[ERRORS], Error)
+        return _know(typed(found["batches"], pa.RecordBatch), shards, self.text), typed(found[ERRORS], Error)
 
     def display_data(self) -> dict[str, Any]:
         inputs = ", ".join(entry.path for entry in self._entries)
         return {"inputs": inputs, **displayed(self, "text", "batch_mb", "with_errors")}
+
+
+def _know(batches: beam.PCollection, shards: Sequence[Shard], text: str) -> beam.PCollection:
+    """The batches, of which it is known that they have the columns of all shards, where files say which they have."""
+    names: set[str] | None = None
+    for shard in shards:
+        schema = None if family(shard.relative) == "jsonl" else io.peek(shard, text)  # there a field may come late
+        if schema is None:
+            return batches
+        names = set(schema.names) if names is None else names & set(schema.names)
+    return batches if names is None else know_columns(batches, names)
 
 
 def _entry(item: Inputs) -> Input:

@@ -11,7 +11,7 @@ from apache_beam.internal import pickler
 from apache_beam.metrics import Metrics
 
 from curation.batch import with_text
-from curation.beam.batches import NAMESPACE, column_name, column_of, displayed, per_batch, with_column
+from curation.beam.batches import NAMESPACE, check_columns, column_name, column_of, displayed, per_batch, with_column
 
 REASON = "filter_reason"
 
@@ -59,8 +59,9 @@ class AsBeam(beam.PTransform):
             ) from None
 
     def expand(self, batches: beam.PCollection) -> Any:
+        check_columns(batches, "AsBeam", (self.text, self.id, self.url))
         run = _Run(self.step, self.text, self.id, self.url, tuple(self.columns.items()), self.drop)
-        return per_batch(batches, run, name="as-beam", with_errors=self.with_errors)
+        return per_batch(batches, run, name="as-beam", with_errors=self.with_errors, added=(REASON, *self.columns))
 
     def display_data(self) -> dict[str, Any]:
         return {"step": type(self.step).__name__, **displayed(self, "text", "id", "url", "drop", "with_errors")}

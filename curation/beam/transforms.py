@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from curation import synthetic
 from curation.annotate import Settings, annotate
-from curation.beam.batches import column_name, displayed, per_batch
+from curation.beam.batches import check_columns, column_name, displayed, per_batch
 from curation.jobs.calibrated import calibration
+
+ADDED = ("p_synthetic", "synthetic_label", "synthetic_reason")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,6 +52,8 @@ class Annotate(beam.PTransform):
             synthetic.load_model(self.model)
 
     def expand(self, batches: beam.PCollection) -> Any:
+        given = (self.text, self.id, self.date, self.url, self.tokens, self.source, self.group)
+        check_columns(batches, "Annotate", given)
         names = Settings.__dataclass_fields__.keys() & self.__dataclass_fields__.keys()
         settings = Settings(**{name: getattr(self, name) for name in names}, measure=False)
         return per_batch(batches, _Signals(settings), name="annotate", with_errors=self.with_errors)
@@ -95,10 +99,11 @@ class DetectSynthetic(beam.PTransform):
         )
 
     def expand(self, batches: beam.PCollection) -> Any:
+        check_columns(batches, "DetectSynthetic", (self.text, self.source))
         function = _Detect(
             self.text, self.source, self._calibration, self.model, self.min_words, self.label_words
         )
-        return per_batch(batches, function, name="detect-synthetic", with_errors=self.with_errors)
+        return per_batch(batches, function, name="detect-synthetic", with_errors=self.with_errors, added=ADDED)
 
     def display_data(self) -> dict[str, Any]:
         names = ("text", "source", "reference", "fpr", "model", "min_words", "label_words", "with_errors")

@@ -6,7 +6,6 @@ external transforms by their full name.
 """
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -16,10 +15,10 @@ from apache_beam.typehints.schemas import schema_from_element_type
 
 from curation import beam as stages
 from curation import schema
+from curation.beam.deduplicate import ADDED as CLUSTERED
 from curation.beam.rows import row_type
+from curation.beam.transforms import ADDED as DETECTED
 
-_DETECTED = ("p_synthetic", "synthetic_label", "synthetic_reason")
-_CLUSTERED = ("content_hash", "cluster_id", "cluster_size", "duplicate_of", "similarity", "filter_reason")
 _SELECTED = ("weight", "copies", "filter_reason")
 _FATES = ("read", "kept", "excluded", "quarantined")
 
@@ -42,8 +41,6 @@ class _OnRows(beam.PTransform):
     """Rows through a transform of batches that adds columns."""
 
     names: tuple[str, ...] = ()
-    #: columns without which nothing can be done, and the stage that adds them
-    needed: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, transform: beam.PTransform) -> None:
         super().__init__()
@@ -51,9 +48,6 @@ class _OnRows(beam.PTransform):
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
         given = _arrow(rows, type(self).__name__)
-        for name, stage in self.needed.items():
-            if name not in given.names:
-                raise ValueError(f"{type(self).__name__} needs the column {name}: apply {stage} before")
         wanted = _added(given, self.names)
         return (
             rows
@@ -77,7 +71,7 @@ def _as(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
 class DetectSynthetic(_OnRows):
     """Rows with `p_synthetic`, `synthetic_label` and `synthetic_reason`. Arguments as of `curation.beam`'s."""
 
-    names = _DETECTED
+    names = DETECTED
 
     def __init__(
         self,
@@ -98,7 +92,7 @@ class Deduplicate(_OnRows):
     Arguments as of `curation.beam`'s.
     """
 
-    names = _CLUSTERED
+    names = CLUSTERED
 
     def __init__(
         self,
@@ -147,9 +141,6 @@ class Mix(_OnRows):
                 cap=cap, passes=passes, multipliers=multipliers, columns=columns or {}, seed=seed,
             )
         )  # fmt: skip
-        judged = {"p_synthetic": "DetectSynthetic"} if mode == "soft" and kappa else {}
-        clusters = {"cluster_size": "Deduplicate"} if mode in ("balance", "cluster") and gamma else {}
-        self.needed = {**judged, **clusters}
 
 
 class Select(_OnRows):

@@ -13,7 +13,7 @@ from datatrove.data import DocumentsPipeline
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
-from curation.config import Config, load
+from curation.config import Config, ConfigError, load
 from curation.jobs import prepare, results, steps
 from curation.jobs.summarise import summarise
 from curation.plan import Job, Step
@@ -41,6 +41,8 @@ def curate_executors(
         raise ValueError(f"tasks must be at least 1, not {tasks}")
     if not isinstance(config, Config):
         config = load(None, config) if isinstance(config, Mapping) else load(config)
+    if not config.output:
+        raise ConfigError("no output: give `output` in the configuration", "no-output")
     job = prepare(config)
     chain: list[Any] = []
 

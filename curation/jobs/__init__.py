@@ -95,11 +95,7 @@ def _host(config: Config) -> Any:
     try:
         from curation.beam import runner
     except ImportError as error:
-        name = config.run.runner
-        raise ConfigError(
-            f"run.runner {name!r} needs Apache Beam ({error}): pip install 'curation[beam]'",
-            "missing-package",
-        ) from None
+        raise ConfigError(f"run.runner {config.run.runner!r}: {error}", "missing-package") from None
     runner.check(config.run.runner)
     return runner.execute
 

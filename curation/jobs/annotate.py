@@ -16,7 +16,7 @@ from curation.plan import Context, Job, Progress, Shard, Step
 
 def steps() -> list[Step]:
     """One step; its value is the list of what `annotate_shard` says of each shard."""
-    return [Step("annotate", "annotate", work=annotate_shard, finish=_listed)]
+    return [Step("annotate", "annotate", work=annotate_shard, finish=_listed, gpu=True)]
 
 
 def _listed(job: Job, merged: list[dict[str, Any]], context: Context) -> list[dict[str, Any]]:

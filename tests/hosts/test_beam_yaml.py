@@ -75,7 +75,7 @@ def test_rows_are_weighed_and_selected() -> None:
         assert_that(counts | beam.Map(lambda total: 30 < total <= 40), equal_to([True]))
         reasons = found | "Reasons" >> beam.Map(lambda row: (row.filter_reason is None) == (row.copies == 1))
         assert_that(reasons, equal_to([True] * len(rows)), label="reasons")
-        with pytest.raises(ValueError, match="Mix needs the column p_synthetic: apply DetectSynthetic before"):
+        with pytest.raises(ValueError, match="p_synthetic: apply DetectSynthetic before Mix"):
             _ = weighed | "Soft" >> stages.Mix(mode="soft")
 
 

@@ -122,6 +122,8 @@ def test_steps_run_between_datatrove_reader_and_writer(tmp_path):
         (lambda: DetectSynthetic(exclusion_writer=JsonlWriter("unwritten")), "exclude=True"),
         (lambda: MeasureDiversity("unwritten", ruler="no/such.zip"), "no/such.zip"),
         (lambda: curate_executors({"inputs": [{"path": "no/such"}], "output": "o"}, logging_dir="l"), "no/such"),
+        (lambda: curate_executors({"inputs": [{"path": "x"}]}, logging_dir="logs"), "no output"),
+        (lambda: curate_executors({"output": "o"}, logging_dir="logs"), "there is no input"),
         (lambda: curate_executors({}, logging_dir="logs", tasks=0), "tasks must be at least 1"),
     ],
 )
