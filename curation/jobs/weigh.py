@@ -53,7 +53,7 @@ def steps(job: Job) -> list[Step]:
         passes = _CAP_PASSES if capped else 1
     for number in range(1, passes):
         work = _sums if not balances(job) or balance.wants_curvature(number) else _first_sums
-        found.append(Step(f"pass {number}", "weigh", work=work, merge=balance.merge, finish=_newton))
+        found.append(Step(f"pass {number}", "weigh", work=work, merge=balance.merge, finish=_newton, gpu=balances(job)))
     # the last pass writes the weights and measures them: what it finds wrong is reported, not mended
     found.append(Step("weights", "weigh", work=_weights, merge=weights.merge, finish=_weighed))
     return [*found, *budget.steps(job), Step("weigh", "weigh", finish=_finish)]
