@@ -1,6 +1,6 @@
 """Parquet: a row group is read whole or quarantined whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from curation import batch as batches
 from curation.config import ConfigError
-from curation.io import files
+from curation.io import files, fixed_lists
 from curation.io.columnar import cut, is_text
 from curation.io.opening import READ_ERRORS, opened
 from curation.io.quarantine import RAW_BYTES, BadRecord
@@ -78,14 +78,31 @@ def _row_group(
     the first.
     """
 
-    def stream(rows: int) -> Iterator[pa.RecordBatch]:
-        return parquet.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
-
     try:
         rows = rows_at_once(parquet, file, group, batches.MAX_ROWS, MOST_DECODED)
+    except READ_ERRORS as error:
+        raise _BrokenRowGroup(str(error)) from None
+
+    def plain() -> Iterator[pa.RecordBatch]:
+        return parquet.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
+
+    def with_null_lists() -> Iterator[pa.RecordBatch]:
+        return fixed_lists.batches(parquet, file, group, columns, rows)
+
+    try:
+        return _whole(plain, count)
+    except _BrokenRowGroup:
+        if not fixed_lists.names_of(parquet.schema_arrow, columns):
+            raise
+    return _whole(with_null_lists, count)
+
+
+def _whole(stream: Callable[[], Iterator[pa.RecordBatch]], count: int) -> Iterator[pa.RecordBatch]:
+    """The batches that `stream` gives, after all of them could be read and had `count` rows together."""
+    try:
         held: list[pa.RecordBatch] = []
         found = size = 0
-        for batch in stream(rows):
+        for batch in stream():
             found += batch.num_rows
             size += batch.nbytes
             if size <= HELD_ROW_GROUP:
@@ -96,4 +113,4 @@ def _row_group(
         raise _BrokenRowGroup(str(error)) from None
     if found != count:
         raise _BrokenRowGroup(f"it holds {found} records where the footer says {count}")
-    return iter(held) if size <= HELD_ROW_GROUP else stream(rows)
+    return iter(held) if size <= HELD_ROW_GROUP else stream()
