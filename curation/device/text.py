@@ -123,10 +123,10 @@ def features(lane: Lane, tokens: DeviceTokens, ruler: diversity.Ruler) -> tuple[
 
 
 def histograms(lane: Lane, tokens: DeviceTokens, ruler: diversity.Ruler, skip: Any) -> tuple[Any, ...]:
-    """Tables of unigrams, bigrams, openers and polarity as in a state, and uint64[2]: words and tokens."""
+    """Tables of unigrams, openers and polarity as in a state, and uint64[2]: words and tokens."""
     out = (
-        lane.zeros(1 << 20, np.uint32), lane.zeros(1 << 20, np.uint32), lane.zeros(1 << 16, np.uint32),
-        lane.zeros((1 << 17, 2), np.uint32), lane.zeros(2, np.uint64),
+        lane.zeros(1 << 20, np.uint32), lane.zeros(1 << 16, np.uint32), lane.zeros((1 << 17, 2), np.uint32),
+        lane.zeros(2, np.uint64),
     )  # fmt: skip
     blocks = min(blocks_for(tokens.documents, sources.HISTOGRAM_WARPS), lane.fill)
     lane.launch(
@@ -203,11 +203,9 @@ def submit(lane: Lane, text: pa.Array, settings: Settings, levels: np.ndarray | 
         tables = made.pop("histograms", None)
         counts = None
         if counted is not None and tables is not None:
-            unigram, bigram, opener, polarity, totals = tables
+            unigram, opener, polarity, totals = tables
             reached, samples = counted()
-            counts = diversity.Counts(
-                unigram, bigram, opener, polarity, int(totals[0]), int(totals[1]), reached, samples
-            )
+            counts = diversity.Counts(unigram, opener, polarity, int(totals[0]), int(totals[1]), reached, samples)
         hashes, kinds, lengths = arrays()
         found = Tokens(hashes, kinds, lengths, ends)
         return TokenPass(found, made.get("signatures"), made.get("scores"), made.get("features"), counts)

@@ -64,6 +64,16 @@ def distinct_bigrams(tokens: Tokens, budget: int) -> tuple[float | None, int]:
     return float((types * rarefied_seen(values, len(pairs), budget)).sum() / budget), len(pairs)
 
 
+def grams(tokens: Tokens) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Counts of counts of the words, and of the pairs of words with nothing but a space between them."""
+    word = (tokens.kind & WORD) > 0
+    document = np.repeat(np.arange(len(tokens.offsets) - 1), np.diff(tokens.offsets))
+    adjacent = word[1:] & word[:-1] & (document[1:] == document[:-1])
+    pairs = _mix_window([tokens.hash[:-1][adjacent], tokens.hash[1:][adjacent]])
+    words, pairs = (np.unique(keys, return_counts=True)[1] for keys in (tokens.hash[word], pairs))
+    return count_of_counts(words), count_of_counts(pairs)
+
+
 def templates(tokens: Tokens, ruler: Ruler) -> Blocks | None:
     """Share of windows of 6 tokens whose skeleton is in 3 or more documents of a block of 350; None below one
     block.

@@ -3,7 +3,7 @@
 
 A state is a dict of NumPy arrays, each with one operation in OPERATIONS. Every operation is associative and
 commutative and all sums are of integers, so the state of a corpus is the same, bit for bit, however it was
-cut into batches and shards and in whichever order those were merged. In memory a state takes about 14 MB.
+cut into batches and shards and in whichever order those were merged. In memory a state takes about 9 MB.
 """
 
 from typing import NamedTuple
@@ -24,6 +24,10 @@ State = dict[str, np.ndarray]
 RESERVOIR = 2048  # documents
 EXCERPT = 1024  # bytes of each of them
 SEED = np.uint64(0x5DEECE66D1CE4E5B)
+#: log2 of the words from which a state is coarser, so that its file stays small whatever the amount of text: from the
+#: first on samples hold half as many keys, and polarity has half as many cells, again half with every doubling of the
+#: words; from the second on so have words that the ruler does not know
+MANY_WORDS, VERY_MANY_WORDS = 24, 26
 TOTALS = ("documents", "bytes", "words", "tokens", "measured", "directions", "threaded")
 GRAMS = ("word", "run4", "run8")
 RESERVOIR_PARTS = ("priority", "content", "length", "text")
@@ -32,9 +36,9 @@ RESERVOIR_PARTS = ("priority", "content", "length", "text")
 #: equality, or join samples and reservoirs (`compact` then cuts them to size)
 OPERATIONS = {
     "ruler": "same",
+    "known": "same",
     "totals": "add",
     "unigram": "saturate",
-    "bigram": "saturate",
     "opener": "saturate",
     "polarity": "saturate",
     "style": "add",
@@ -53,12 +57,11 @@ OPERATIONS = {
 class Counts(NamedTuple):
     """What `update` counts in a batch, made elsewhere.
 
-    unigram, bigram, opener and polarity: tables as in a state; words and tokens: totals; levels int64[3] of the samples
+    unigram, opener and polarity: tables as in a state; words and tokens: totals; levels int64[3] of the samples
     and for each its keys uint64[n], ascending, and values int64[n, 2] of occurrences and documents.
     """
 
     unigram: np.ndarray
-    bigram: np.ndarray
     opener: np.ndarray
     polarity: np.ndarray
     words: int
@@ -71,15 +74,21 @@ def empty(ruler: Ruler) -> State:
     """The state of no documents, for one ruler."""
     state = {name: array.copy() for name, array in EMPTY.items()}
     state["ruler"] = np.frombuffer(ruler.version.encode(), np.uint8).copy()
+    state["known"] = known_cells(ruler)
     return state
+
+
+def known_cells(ruler: Ruler) -> np.ndarray:
+    """uint8[2^17]: bits of the cells of words that a ruler knows."""
+    return np.bitwise_or(ruler.head, ruler.tail)
 
 
 def _empty() -> State:
     state: State = {
         "ruler": np.zeros(0, np.uint8),
+        "known": np.zeros(1 << 17, np.uint8),  # bits of the cells of words that the ruler knows
         "totals": np.zeros(len(TOTALS), np.int64),
         "unigram": np.zeros(1 << 20, np.uint32),
-        "bigram": np.zeros(1 << 20, np.uint32),
         "opener": np.zeros(1 << 16, np.uint32),
         "polarity": np.zeros((1 << 17, 2), np.uint32),
         "style": np.zeros(48, np.int64),
@@ -137,7 +146,7 @@ def update(
     if counts is None:
         counts = _count(state, ruler, tokens, skip)
     else:
-        for name in ("unigram", "bigram", "opener", "polarity"):
+        for name in ("unigram", "opener", "polarity"):
             state[name] += getattr(counts, name)
         state["levels"] = np.maximum(state["levels"], counts.levels)
     measured, directions = moments_kernel(
@@ -153,7 +162,7 @@ def update(
     )
     for i, (keys, values) in enumerate(counts.samples):
         _join_samples(state, i, keys, values)
-    if within.any():
+    if within.any() or len(state["thread_keys"]):
         _join_threads(state, *_mentions(tokens, within, ruler))
     _offer(state, data, starts, np.asarray(ids_hash, np.uint64), np.flatnonzero(kept))
     return state
@@ -162,7 +171,7 @@ def update(
 def _count(state: State, ruler: Ruler, tokens: Tokens, skip: np.ndarray) -> Counts:
     """Count into the tables of a state; what is sampled comes back."""
     samples = np.zeros((3, SLOTS), np.uint64), *(np.zeros((3, SLOTS), np.int64) for _ in range(3))
-    tables = state["unigram"], state["bigram"], state["opener"], state["polarity"]
+    tables = state["unigram"], state["opener"], state["polarity"]
     words, n_tokens = count_kernel(
         tokens.hash, tokens.kind, tokens.length, tokens.offsets, skip, ruler.marker_keys, ruler.marker_values,
         *tables, state["levels"], *samples,
@@ -201,6 +210,19 @@ def merge(a: State, b: State) -> State:
     return merged
 
 
+def _halvings(state: State, since: int) -> int:
+    """How often the words of a state have doubled since 2^since, itself included: the same for every sharding."""
+    return (int(state["totals"][TOTALS.index("words")]) >> since).bit_length()
+
+
+def _folded(table: np.ndarray, halvings: int) -> np.ndarray:
+    """A table uint32[cells, k] with the counts of neighbours in the first cell of every 2^halvings, the rest zero."""
+    first = np.arange(0, len(table), min(1 << halvings, len(table)))
+    folded = np.zeros_like(table)
+    folded[first] = np.minimum(np.add.reduceat(table, first, axis=0, dtype=np.uint64), np.uint64(0xFFFFFFFF))
+    return folded
+
+
 def _taken(a: np.ndarray, b: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of a and, after them, of b, without joining the two."""
     found = np.empty((len(rows), *a.shape[1:]), a.dtype)
@@ -216,11 +238,24 @@ def _order(priority: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 
 def compact(state: State) -> State:
-    """Order the reservoir and cut it to its size, in place; states are equal as arrays when compact."""
+    """Order the reservoir and cut it to its size, and fold the tables of very many words, in place.
+
+    States are equal as arrays when compact. Folding adds, so it makes no difference whether parts were folded before.
+    """
+    _ordered(state)
+    if halvings := _halvings(state, MANY_WORDS):
+        state["polarity"] = _folded(state["polarity"], halvings)
+    if halvings := _halvings(state, VERY_MANY_WORDS):
+        rare = ~np.unpackbits(state["known"], bitorder="little").view(bool)
+        state["unigram"] = state["unigram"].copy()
+        state["unigram"][rare] = _folded(state["unigram"][rare, None], halvings)[:, 0]
+    return state
+
+
+def _ordered(state: State) -> None:
     order = _order(state["reservoir_priority"], state["reservoir_content"])
     for part in RESERVOIR_PARTS:
         state[f"reservoir_{part}"] = state[f"reservoir_{part}"][order]
-    return state
 
 
 def _same_ruler(a: np.ndarray, b: np.ndarray) -> None:
@@ -234,15 +269,20 @@ def _same_ruler(a: np.ndarray, b: np.ndarray) -> None:
 def _join_samples(state: State, i: int, keys: np.ndarray, values: np.ndarray) -> None:
     own = f"{GRAMS[i]}_keys", f"{GRAMS[i]}_values"
     state[own[0]], state[own[1]], state["levels"][i] = merge_samples(
-        state[own[0]], state[own[1]], keys, values, state["levels"][i], SAMPLE
+        state[own[0]], state[own[1]], keys, values, state["levels"][i], _limit(state)
     )
 
 
 def _join_threads(state: State, keys: np.ndarray, values: np.ndarray) -> None:
     level = state["thread_level"]
     state["thread_keys"], state["thread_values"], level[0] = merge_samples(
-        state["thread_keys"], state["thread_values"], keys, values, level[0], SAMPLE
+        state["thread_keys"], state["thread_values"], keys, values, level[0], _limit(state)
     )
+
+
+def _limit(state: State) -> int:
+    """Most keys of a sample of a state."""
+    return SAMPLE >> min(_halvings(state, MANY_WORDS), 1)
 
 
 def _mentions(tokens: Tokens, threads: np.ndarray, ruler: Ruler) -> tuple[np.ndarray, np.ndarray]:
@@ -293,7 +333,7 @@ def _offer(
     added = {"priority": priority, "content": content, "length": length, "text": text}
     for part, array in added.items():
         state[f"reservoir_{part}"] = np.concatenate([state[f"reservoir_{part}"], array])
-    compact(state)
+    _ordered(state)
 
 
 def _excerpt(document: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from curation.diversity.features import CORE_NAMES, STYLE_NAMES
 from curation.diversity.human import Human, scalars, squared_distances
 from curation.diversity.registry import BLOCK, BUDGET, STATISTICS
 from curation.diversity.ruler import Ruler
-from curation.diversity.state import GRAMS, TOTALS, State, excerpts
+from curation.diversity.state import GRAMS, TOTALS, State, compact, excerpts
 from curation.diversity.variance import Moments, effective_rank
 from curation.text import Tokens
 
@@ -54,6 +54,7 @@ def result(
     """
     if bytes(state["ruler"]).decode("ascii", "replace") != ruler.version:
         raise ValueError(f"the state was measured on another ruler than {ruler.version}")
+    state = compact(dict(state))
     totals = dict(zip(TOTALS, state["totals"].tolist(), strict=True))
     found: dict[str, Found] = {
         "documents": (float(totals["documents"]), None, totals["documents"], None),
@@ -83,7 +84,10 @@ def _too_few(n: float, needed: float, what: str) -> Found:
 
 
 def _entropy(counts: np.ndarray, what: str, chao_shen: bool = False) -> Found:
-    values, types = e.count_of_counts(counts)
+    return _entropy_of(*e.count_of_counts(counts), what, chao_shen)
+
+
+def _entropy_of(values: np.ndarray, types: np.ndarray, what: str, chao_shen: bool = False) -> Found:
     n = float(values @ types)
     if n < 2:
         return _too_few(n, 2, what)
@@ -95,14 +99,8 @@ def _counts(state: State, ruler: Ruler, words: int) -> dict[str, Found]:
     unigram = state["unigram"]
     found = {
         "entropy": _entropy(unigram, "words"),
-        "bigram_entropy": _entropy(state["bigram"], "pairs of words"),
         "opener_entropy": _entropy(state["opener"], "sentences", chao_shen=True),
     }
-    one, two = found["entropy"], found["bigram_entropy"]
-    if one[0] is None or two[0] is None:
-        found["conditional_entropy"] = None, None, two[2], two[3]
-    else:
-        found["conditional_entropy"] = two[0] - one[0], None, two[2], None
     values, types = e.count_of_counts(unigram)
     hill = e.hill_2(values, types)
     reason = None if hill is not None else "no word occurs twice"
@@ -263,6 +261,11 @@ def _reservoir(state: State, ruler: Ruler, human: Human | None) -> dict[str, Fou
         if distinct is None
         else (distinct, None, pairs, None)
     }
+    needed = "pairs of words in the sample of documents"
+    one, two = (_entropy_of(*counted, needed) for counted in reservoir.grams(tokens))
+    found["bigram_entropy"] = two
+    conditional = None if one[0] is None or two[0] is None else two[0] - one[0]
+    found["conditional_entropy"] = conditional, None, two[2], two[3]
     squeezed = reservoir.compression(texts)
     if squeezed is None:
         found["compression_ratio"] = None, None, 0, "needs 64 KiB of text in the sample of documents"

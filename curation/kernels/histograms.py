@@ -125,12 +125,12 @@ def mentions_kernel(hashes, kinds, lengths, offsets, threads, marker_keys, marke
 
 @njit(nogil=True, cache=True)
 def count_kernel(
-    hashes, kinds, lengths, offsets, skip, marker_keys, marker_values, unigram, bigram, opener, polarity,
-    levels, keys, counts, documents, last,
+    hashes, kinds, lengths, offsets, skip, marker_keys, marker_values, unigram, opener, polarity, levels,
+    keys, counts, documents, last,
 ):  # fmt: skip
     """Add the documents of a batch that are not skipped to the tables of a state, and sample their n-grams.
 
-    unigram, bigram uint32[2^20], opener uint32[2^16], polarity uint32[2^17, 2]; keys uint64[3, SLOTS] and
+    unigram uint32[2^20], opener uint32[2^16], polarity uint32[2^17, 2]; keys uint64[3, SLOTS] and
     counts, documents, last int64[3, SLOTS] are the samples, zero on entry; levels int64[3] rises whenever a
     sample would hold more than SAMPLE keys. Returns (words, tokens).
     """
@@ -140,7 +140,7 @@ def count_kernel(
     longest = 0
     for d in range(len(offsets) - 1):
         longest = max(longest, offsets[d + 1] - offsets[d])
-    word, pair, mention = np.empty(longest, np.uint64), np.empty(longest, np.uint32), np.empty(longest, np.uint32)
+    word, mention = np.empty(longest, np.uint64), np.empty(longest, np.uint32)
     signed = polarity.reshape(polarity.size)
     tables = np.zeros((SAMPLES, SLOTS, 4), np.uint64)
     filled = np.zeros(SAMPLES, np.int64)
@@ -151,10 +151,9 @@ def count_kernel(
             continue
         start, end = offsets[d], offsets[d + 1]
         tokens += end - start
-        n_words = n_pairs = n_mentions = 0
+        n_words = n_mentions = 0
         sentence, ended = 0, False
-        first = previous = np.uint64(0)
-        adjacent = False
+        first = np.uint64(0)
         negated = start - NEGATION_REACH - 1
         for t in range(start, end):
             h, kind = hashes[t], np.int64(kinds[t])
@@ -163,7 +162,6 @@ def count_kernel(
             if ended and kind & (UPPER | LINE | CHAR):
                 sentence, ended = 0, False
             if not kind & WORD:
-                adjacent = False
                 if ends_sentence(code):
                     ended = True
                     negated = start - NEGATION_REACH - 1
@@ -171,14 +169,11 @@ def count_kernel(
             ended = False
             word[n_words] = h
             n_words += 1
-            pair[n_pairs] = np.uint32(pair_hash(previous, h) & low20)
-            n_pairs += adjacent
             if sentence == 0:
                 first = h
             elif sentence == 1:
                 opener[pair_hash(first, h) >> np.uint64(48)] += np.uint32(1)
             sentence += 1
-            previous, adjacent = h, True
             if code == NEGATION:
                 negated = t
             content = _content(entry, code, kind, lengths[t])
@@ -188,8 +183,6 @@ def count_kernel(
         words += n_words
         for i in range(n_words):
             unigram[word[i] & low20] += np.uint32(1)
-        for i in range(n_pairs):
-            bigram[pair[i]] += np.uint32(1)
         for i in range(n_mentions):
             signed[mention[i]] += np.uint32(1)
         _sample(word, n_words, d, tables, filled, levels)

@@ -76,6 +76,27 @@ def test_any_number_of_shards_gives_one_state(shards, monkeypatch):
     assert_equal(merged, whole)
 
 
+@pytest.mark.parametrize("shards", [1, 7, 64])
+def test_shards_of_very_many_words_give_one_result(shards, monkeypatch):
+    texts = corpus(1500) + [f"rare{i} words{i} of{i} number{i} not seen{i} " * 3 for i in range(300)]
+    monkeypatch.setattr(module, "SAMPLE", 200)
+    unfolded = result(measured(texts), RULER)
+    monkeypatch.setattr(module, "MANY_WORDS", 10)
+    monkeypatch.setattr(module, "VERY_MANY_WORDS", 12)
+    whole = measured(texts)
+    merged = empty(RULER)
+    for i in range(shards):
+        merged = merge(load(dump(measured(texts[i::shards]))), merged)
+    assert_equal(compact(merged), compact(whole))
+    assert result(merged, RULER) == result(whole, RULER)
+    # a table that is folded has all the words, and those that the ruler knows where they were
+    assert merged["unigram"].sum() == merged["totals"][2]
+    assert (merged["unigram"] > 0).sum() < (measured(texts)["unigram"] > 0).sum()
+    assert len(merged["word_keys"]) <= 100
+    for name in ("tail_mass", "tail_coverage", "effective_words"):
+        assert result(merged, RULER)[name]["value"] == pytest.approx(unfolded[name]["value"], rel=0.01), name
+
+
 def test_a_batch_larger_than_a_sample_gives_the_same_as_its_parts():
     # more different runs of words than SAMPLE, so that the kernel itself thins
     rng = np.random.default_rng(0)
@@ -167,10 +188,52 @@ def test_a_table_takes_about_the_entropy_of_its_counts():
     rng = np.random.default_rng(3)
     for mean in (0.6, 2.0, 40.0):
         state = empty(RULER)
-        state["bigram"] = rng.poisson(mean * rng.exponential(1.0, 1 << 20)).astype(np.uint32)
-        share = np.unique(state["bigram"], return_counts=True)[1] / (1 << 20)
+        state["unigram"] = rng.poisson(mean * rng.exponential(1.0, 1 << 20)).astype(np.uint32)
+        share = np.unique(state["unigram"], return_counts=True)[1] / (1 << 20)
         entropy = -(share * np.log2(share)).sum() * (1 << 20) / 8
         assert entropy < len(dump(state)) < 1.15 * entropy + 2000, mean
+
+
+def dense(words: int) -> dict[str, np.ndarray]:
+    """A made-up state of so many words in long documents of threads: Zipfian words in every cell, full samples, and
+    excerpts of words drawn from 50,000."""
+    rng = np.random.default_rng(5)
+    rank = np.arange(1, 1 << 22)
+    expected = rank**-1.05
+    counts = rng.poisson(words * expected / expected.sum())
+    state = empty(RULER)
+    state["totals"][:4] = 1 << 20, 6 * words, words, words
+    cells = np.bincount(rng.integers(0, 1 << 20, len(counts)), counts, 1 << 20)
+    state["unigram"] = np.minimum(cells, 2**32 - 1).astype(np.uint32)
+    state["opener"] = np.bincount(rng.integers(0, 1 << 16, len(counts)), counts // 20, 1 << 16).astype(np.uint32)
+    mentions = np.bincount(rng.integers(0, 1 << 17, len(counts)), counts // 3, 1 << 17).astype(np.int64)
+    negated = rng.binomial(mentions, 0.03)
+    state["polarity"] = np.stack([mentions - negated, negated], axis=1).astype(np.uint32)
+    level = max(words.bit_length() - 15, 0)
+    for name in (*module.GRAMS, "thread"):
+        found = np.unique(rng.integers(0, 1 << (63 - level), histograms.SAMPLE, np.uint64))
+        values = state[f"{name}_values"].shape[1]
+        state[f"{name}_keys"] = found
+        state[f"{name}_values"] = 1 + rng.geometric(0.5, (len(found), values)) * rng.poisson(3, (len(found), values))
+    state["levels"] += level
+    state["thread_level"] += level
+    vocabulary = ["".join(chr(97 + i) for i in rng.integers(0, 26, 2 + n % 9)) for n in range(50_000)]
+    drawn = rng.choice(50_000, 500_000, p=expected[:50_000] / expected[:50_000].sum())
+    text = " ".join(vocabulary[i] for i in drawn).encode()[: module.RESERVOIR * module.EXCERPT]
+    state["reservoir_text"] = np.frombuffer(text, np.uint8).reshape(module.RESERVOIR, module.EXCERPT)
+    state["reservoir_priority"] = np.sort(rng.integers(0, 1 << 45, module.RESERVOIR, np.uint64))
+    state["reservoir_content"] = rng.integers(0, 1 << 63, module.RESERVOIR, np.uint64)
+    state["reservoir_length"] = np.full(module.RESERVOIR, module.EXCERPT, np.uint16)
+    return merge(state, empty(RULER))
+
+
+@pytest.mark.parametrize("words", [(1 << 24) - 1, (1 << 26) - 1, 1 << 33])
+def test_a_state_of_much_text_stays_under_its_bounds(words):
+    state = dense(words)
+    data = dump(state)
+    assert len(data) < 2e6
+    assert sum(array.nbytes for array in state.values()) < 16e6
+    assert_equal(load(data), compact(state))
 
 
 def test_states_of_two_rulers_do_not_merge():

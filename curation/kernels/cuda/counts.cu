@@ -1,6 +1,6 @@
 // Count tables of a batch: the twin of count_kernel in curation/kernels/histograms.py, a warp for each document.
 //
-// `histograms` adds words, pairs of words, sentence openers and polarity to tables in device memory. A few words are
+// `histograms` adds words, sentence openers and polarity to tables in device memory. A few words are
 // much of any text, so every block keeps the counts of the first words that it meets in shared memory until it ends.
 // `sample` counts occurrences and documents of sampled words and runs of words in open-addressed tables, of which
 // `sample_levels` finds the level that leaves few enough, and `sample_collect` hands these out.
@@ -35,9 +35,9 @@ INLINE void count_cached(u32* owners, u32* cached, u32* table, u32 cell) {
     else atomicAdd(&table[cell], 1u);
 }
 
-// skip u8[documents]; unigram, bigram u32[2^20], opener u32[2^16], polarity u32[2^17, 2]; totals: words, tokens
+// skip u8[documents]; unigram u32[2^20], opener u32[2^16], polarity u32[2^17, 2]; totals: words, tokens
 KERNEL histograms(const u64* hashes, const u8* kinds, const u8* lengths, const i64* offsets, i64 documents,
-                  const u8* skip, const u64* keys, const u16* values, i64 key_mask, u32* unigram, u32* bigram,
+                  const u8* skip, const u64* keys, const u16* values, i64 key_mask, u32* unigram,
                   u32* opener, u32* polarity, u64* totals) {
     __shared__ u32 owners[CACHE], cached[CACHE];
     for (int i = threadIdx.x; i < CACHE; i += blockDim.x) owners[i] = EVERY_LANE, cached[i] = 0;
@@ -47,8 +47,7 @@ KERNEL histograms(const u64* hashes, const u8* kinds, const u8* lengths, const i
         if (skip[document]) continue;
         const i64 start = offsets[document], end = offsets[document + 1];
         Carry carry;
-        u64 p1 = 0, last_word = 0;  // the token and the word before the group
-        bool p1_word = false;
+        u64 last_word = 0;  // before the group
         u32 negated_before = 0, end_before = 0;  // masks of negations and ends of the group before
         for (i64 base = start; base < end; base += 32) {
             const i64 t = base + lane;
@@ -62,12 +61,9 @@ KERNEL histograms(const u64* hashes, const u8* kinds, const u8* lengths, const i
             const u32 negated_mask = ballot(word && code == NEGATION);
             const u32 sentence = place_in_sentence(carry, kind, word_mask, end_mask);
             const u32 words_lower = word_mask & lower_lanes();
-            const u64 previous = shifted(h, 1, p1);
-            const bool previous_word = lane ? word_mask >> (lane - 1) & 1 : p1_word;
             const u64 neighbour = __shfl_sync(EVERY_LANE, h, words_lower ? highest(words_lower) : lane);
             if (word) {
                 count_cached(owners, cached, unigram, h & ((1 << 20) - 1));
-                if (previous_word) atomicAdd(&bigram[pair_hash(previous, h) & ((1 << 20) - 1)], 1u);
                 if (sentence == 1) atomicAdd(&opener[pair_hash(words_lower ? neighbour : last_word, h) >> 48], 1u);
                 const bool content = code == NO_CLASS && !(entry & COMMON) && !(kind & (NUMBER | CHAR));
                 if (content && lengths[t] >= CONTENT_LENGTH) {
@@ -78,8 +74,6 @@ KERNEL histograms(const u64* hashes, const u8* kinds, const u8* lengths, const i
                     atomicAdd(&polarity[2 * (h >> 20 & ((1 << 17) - 1)) + (near > over)], 1u);
                 }
             }
-            p1 = __shfl_sync(EVERY_LANE, h, 31);
-            p1_word = word_mask >> 31;
             if (word_mask) last_word = __shfl_sync(EVERY_LANE, h, highest(word_mask));
             negated_before = negated_mask, end_before = end_mask;
         }
