@@ -94,6 +94,9 @@ class DetectSynthetic(beam.PTransform):
         super().__init__()
         column_name(self.text, "text")
         column_name(self.source, "source", optional=True)
+        for name in ("min_words", "label_words"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         self._calibration = calibration(
             reference=self.reference, anchors=self.anchors, model=self.model, fpr=self.fpr
         )

@@ -11,7 +11,7 @@ from datatrove.pipeline.writers.disk_base import DiskWriter
 from datatrove.utils.typeshelper import StatHints
 
 from curation import synthetic
-from curation.datatrove.documents import check_batch, in_batches, texts
+from curation.datatrove.documents import check_batch, check_column, in_batches, texts
 from curation.jobs.calibrated import calibration
 
 ADDED = ("p_synthetic", "synthetic_label", "synthetic_reason")
@@ -47,6 +47,12 @@ class DetectSynthetic(PipelineStep):
     ) -> None:
         super().__init__()
         check_batch(batch_mb)
+        check_column(text, "text")
+        if source is not None:
+            check_column(source, "source")
+        for least, name in ((min_words, "min_words"), (label_words, "label_words")):
+            if least < 1:
+                raise ValueError(f"{name} must be at least 1, not {least}")
         if exclusion_writer is not None and not exclude:
             raise ValueError("an exclusion_writer gets nothing unless exclude=True")
         self.text = text

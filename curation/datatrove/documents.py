@@ -36,6 +36,12 @@ def texts(documents: list[Document]) -> pa.Array:
         return pa.array([v and v.encode("utf-8", "replace").decode() for v in values], pa.large_string())
 
 
+def check_column(value: Any, argument: str) -> None:
+    """Raise ValueError unless the value can be a column's name or a key of the metadata."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{argument} must be the name of a column, not {value!r}")
+
+
 def check_batch(batch_mb: float) -> None:
     """Raise ValueError unless this can be the size of a batch."""
     if not 0 < batch_mb <= 1024:

@@ -9,7 +9,7 @@ from datatrove.io import DataFolderLike, get_datafolder
 from datatrove.pipeline.base import PipelineStep
 
 from curation import diversity
-from curation.datatrove.documents import check_batch, in_batches, texts
+from curation.datatrove.documents import check_batch, check_column, in_batches, texts
 from curation.diversity.measure import add_batch
 
 _STATE = re.compile(r"(\d{5})-of-(\d{5})\.state")
@@ -29,6 +29,7 @@ class MeasureDiversity(PipelineStep):
     ) -> None:
         super().__init__()
         check_batch(batch_mb)
+        check_column(text, "text")
         diversity.load_ruler(ruler)
         self.text = text
         self.output_folder, self.ruler, self.batch_mb = get_datafolder(output_folder), ruler, batch_mb
@@ -103,9 +104,11 @@ class MergeDiversity(PipelineStep):
         where = self.input_folder.path
         worlds = sorted({match[2] for match in found.values()})
         if len(worlds) != 1:
+            if not worlds:
+                way_out = f"run MeasureDiversity({where!r}) before"
+                raise ValueError(f"the states in {where} are nowhere to be found: {way_out}")
             several = f"of runs with {' and '.join(str(int(world)) for world in worlds)} tasks"
-            what = several if worlds else "nowhere to be found"
-            raise ValueError(f"the states in {where} are {what}: measure into an empty folder")
+            raise ValueError(f"the states in {where} are {several}: measure into an empty folder")
         names = [f"{rank:05}-of-{worlds[0]}.state" for rank in range(int(worlds[0]))]
         missing = [name for name in names if name not in found]
         if missing:

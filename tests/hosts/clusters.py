@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,30 +34,39 @@ SelectTypeParameters=CR_CPU
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=1
+MessageTimeout=60
+BatchStartTimeout=120
 KillWait=1
 CompleteWait=0
 EpilogMsgTime=0
 MinJobAge=600
 ReturnToService=2
 MailProg=/bin/true
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=1 RealMemory=6000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=1 RealMemory=6000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=1 RealMemory=3000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=1 RealMemory=3000
 PartitionName=cpu Nodes=n1,n2 Default=YES State=UP
 """
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nothing listens on."""
+    """Ports of the loopback address that nothing listens on, below those that the system itself gives away."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in found]
+        for port in random.sample(range(20_000, 32_000), 1000):
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise OSError("no free ports between 20000 and 32000")
 
 
-def _wait(ready, what: str, seconds: float = 40) -> None:
+def _wait(ready: Callable[[], bool], what: str, processes: list[subprocess.Popen], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
+        for process in processes:
+            if process.poll() is not None:
+                raise RuntimeError(f"{what}: {process.args[0]} ended with {process.returncode}")
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come up in {seconds:g} s")
         time.sleep(0.2)
@@ -95,19 +105,23 @@ def slurm(folder: Path) -> Iterator[Path]:
     started: list[subprocess.Popen] = []
     try:
         for command in commands:
-            log = (folder / f"{command[0]}.out").open("ab")
-            started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            with (folder / f"{command[0]}.out").open("ab") as log:
+                kept = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
+                started.append(subprocess.Popen(command, env=environment, **kept))
             if command[0] == "munged":
-                _wait((folder / "munge.socket").exists, "munged")
+                _wait((folder / "munge.socket").exists, f"munged (see {folder})", started)
 
-        def up() -> bool:
-            done = subprocess.run(
-                ["sinfo", "-h", "-N", "-o", "%t"], env=environment, capture_output=True, text=True, check=False
-            )
-            return done.stdout.split() == ["idle", "idle"]
+        def said(*command: str) -> list[str]:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            return ["?"] if done.returncode else done.stdout.split()
 
-        _wait(up, f"Slurm (see {folder})")
-        yield conf
+        _wait(lambda: said("sinfo", "-h", "-N", "-o", "%t") == ["idle", "idle"], f"Slurm (see {folder})", started)
+        try:
+            yield conf
+        finally:  # after a failure jobs may be left, whose processes would outlive the daemons
+            said("scancel", "--user", "root")
+            with contextlib.suppress(TimeoutError, RuntimeError):
+                _wait(lambda: not said("squeue", "-h"), "the end of all jobs", started, 60)
     finally:
         for process in reversed(started):
             process.terminate()

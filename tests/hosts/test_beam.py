@@ -188,6 +188,7 @@ def test_rows_that_do_not_fit_are_set_aside_and_no_key_is_lost_silently():
         (lambda: curation_beam.DetectSynthetic(text=""), "text is empty"),
         (lambda: curation_beam.DetectSynthetic(text=3), "text must be the name of a column"),
         (lambda: curation_beam.DetectSynthetic(fpr=0.7), "fpr"),
+        (lambda: curation_beam.DetectSynthetic(min_words=0), "min_words must be at least 1"),
         (lambda: curation_beam.DetectSynthetic(reference="no/such.profile"), "no/such.profile"),
         (lambda: curation_beam.DetectSynthetic(model="no/such.npz"), "no/such.npz"),
         (lambda: curation_beam.Deduplicate(keep="first"), "no first document"),

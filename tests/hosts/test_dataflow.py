@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.portability.api import beam_runner_api_pb2 as beam_proto
+from packaging.specifiers import SpecifierSet
 
 from curation.config import load
 from curation.jobs import prepare, steps
@@ -116,6 +118,31 @@ def test_workers_get_the_package_by_the_setup_file(google, tmp_path: Path) -> No
     _, staged = submit(google, "beam_detect.py", *arguments, f"--setup_file={ROOT / 'pyproject.toml'}")
     (name,) = [name for name in staged if name.endswith(".tar.gz")]
     assert len(staged[name]) > 100_000
+
+
+def test_the_image_is_made_of_what_there_is() -> None:
+    lines = (ROOT / "pipelines" / "Dockerfile").read_text().splitlines()
+    given = dict(line.removeprefix("ARG ").split("=") for line in lines if line.startswith("ARG "))
+    assert f"\napache-beam=={given['BEAM']} " in (ROOT / "constraints.txt").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert SpecifierSet(project["requires-python"]).contains(given["PYTHON"])
+    for extras in (given["EXTRAS"], next(line for line in lines if "GPU" in line).partition("EXTRAS=")[2]):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    assert {"curation", "configs", "pyproject.toml"} <= set(copied)  # what the wheel is built of
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_a_gpu_is_asked_for_where_it_is_used(google, tmp_path: Path) -> None:
+    arguments = ("--input", write(tmp_path / "in", 1), "--output", "gs://bucket/gpu", "--accelerator", "type:nvidia-l4")
+    _, staged = submit(google, "beam_curate.py", *arguments)
+    graph = beam_proto.Pipeline.FromString(staged["pipeline.pb"]).components
+    hints = {
+        transform.unique_name: dict(graph.environments[transform.environment_id].resource_hints)
+        for transform in graph.transforms.values()
+    }
+    asking = {name for name, hint in hints.items() if hint == {"beam:resources:accelerator:v1": b"type:nvidia-l4"}}
+    assert "Curate/annotate/Work" in asking and "Curate/select/Work" not in asking
 
 
 def test_workers_get_the_package_in_a_container(google, tmp_path: Path) -> None:

@@ -9,11 +9,19 @@ import pyarrow as pa
 import pytest
 from datatrove.data import Document
 from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
 
 from curation import detect_synthetic, measure
-from curation.datatrove import DetectSynthetic, MeasureDiversity, MergeDiversity, curate_executors
+from curation.datatrove import (
+    ArrowReader,
+    ArrowWriter,
+    DetectSynthetic,
+    MeasureDiversity,
+    MergeDiversity,
+    curate_executors,
+)
 from curation.io.codec import dumps, loads
 from curation.synthetic import empty_anchors
 from hosts.world import every_third_synthetic, llm, table
@@ -78,7 +86,7 @@ def test_measure_diversity_equals_the_function_for_any_number_of_ranks(world, tm
 
 def test_states_that_are_missing_or_of_two_runs_are_not_merged(tmp_path):
     merge = MergeDiversity(str(tmp_path), str(tmp_path))
-    with pytest.raises(ValueError, match="nowhere"):
+    with pytest.raises(ValueError, match="nowhere to be found: run MeasureDiversity"):
         list(merge.run())
     list(MeasureDiversity(str(tmp_path)).run(iter([]), 1, 2))
     with pytest.raises(ValueError, match="lacks 00000-of-00002.state: 1 of 2"):
@@ -119,6 +127,10 @@ def test_steps_run_between_datatrove_reader_and_writer(tmp_path):
         (lambda: DetectSynthetic(model="no/such.npz"), "no/such.npz"),
         (lambda: DetectSynthetic(reference="no/such.profile"), "no/such.profile"),
         (lambda: DetectSynthetic(batch_mb=0), "batch_mb"),
+        (lambda: DetectSynthetic(text=""), "text must be the name of a column"),
+        (lambda: DetectSynthetic(source=3), "source must be the name of a column, not 3"),
+        (lambda: DetectSynthetic(label_words=0), "label_words must be at least 1"),
+        (lambda: MeasureDiversity("unwritten", text=""), "text must be the name of a column"),
         (lambda: DetectSynthetic(exclusion_writer=JsonlWriter("unwritten")), "exclude=True"),
         (lambda: MeasureDiversity("unwritten", ruler="no/such.zip"), "no/such.zip"),
         (lambda: curate_executors({"inputs": [{"path": "no/such"}], "output": "o"}, logging_dir="l"), "no/such"),
@@ -134,11 +146,56 @@ def test_what_cannot_work_is_told_at_construction(build, error, tmp_path, monkey
 
 
 # names that no other test uses: fsspec keeps a relative folder as it was resolved first
-@pytest.mark.parametrize("step", [DetectSynthetic(), MeasureDiversity("states"), MergeDiversity("states", "merged")])
+@pytest.mark.parametrize(
+    "step", [DetectSynthetic(), MeasureDiversity("states"), MergeDiversity("states", "merged"), ArrowWriter("arrow")]
+)
 def test_steps_are_pickled_small(step):
     data = pickle.dumps(step)
     assert len(data) < 4000
     assert str(pickle.loads(data)) == str(step)
+
+
+class Breaks(PipelineStep):
+    """Passes documents on and says in a file that its rank ran; rank 1 fails the first time."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data, rank=0, world_size=1):
+        yield from data
+        name = self.folder / f"rank-{rank}"
+        before = name.exists()
+        with name.open("a") as file:
+            file.write(".")
+        if rank == 1 and not before:
+            raise RuntimeError("rank 1 fails once")
+
+
+@pytest.mark.parametrize("kind", ["documents", "batches"])
+def test_ranks_that_are_done_are_not_run_again_and_nothing_is_lost(kind, tmp_path):
+    (tmp_path / "in").mkdir()
+    given = [document for document in documents() if document.text]
+    for part in range(3):
+        lines = [json.dumps({"text": d.text, "id": d.id}) for d in given[part::3]]
+        (tmp_path / "in" / f"{part}.jsonl").write_text("\n".join(lines))
+    source = str(tmp_path / "in")
+    reader = JsonlReader(source) if kind == "documents" else ArrowReader(source)
+
+    def run():
+        states, writer = MeasureDiversity(str(tmp_path / "states")), ArrowWriter(str(tmp_path / "out"), format="jsonl")
+        steps = [reader, DetectSynthetic(), states, Breaks(tmp_path), writer]
+        LocalPipelineExecutor(steps, tasks=3, workers=1, logging_dir=str(tmp_path / "logs")).run()
+
+    with pytest.raises(RuntimeError, match="fails once"):
+        run()
+    run()
+    run()
+    assert [(tmp_path / f"rank-{rank}").read_text() for rank in range(3)] == [".", "..", "."]
+    list(MergeDiversity(str(tmp_path / "states"), str(tmp_path)).run())
+    assert json.loads((tmp_path / "diversity.json").read_text())["documents"]["value"] == len(given)
+    written = [json.loads(line)["id"] for f in (tmp_path / "out").iterdir() for line in f.read_text().splitlines()]
+    assert sorted(written) == sorted(document.id for document in given)
 
 
 def test_results_are_stored_without_pickle():

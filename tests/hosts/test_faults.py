@@ -54,7 +54,7 @@ def test_the_same_command_mends_it(
         with (tmp_path / "said").open("w+b") as said:
             process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)
             try:
-                code = process.wait(300)
+                code = process.wait(600)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)

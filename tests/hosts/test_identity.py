@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hosts.clusters import slurm
 from hosts.world import settings
 
 pytestmark = pytest.mark.engines
-PYTHON = Path(sys.executable).parent
+SCRIPT = Path(__file__).parents[2] / "pipelines" / "datatrove_curate.py"
 
 
 def needs(*modules: str) -> None:
@@ -50,47 +51,47 @@ def datatrove_local(values: dict[str, Any], folder: Path) -> None:
     curate_executors(values, logging_dir=str(folder / "logs"), tasks=2, workers=2)[-1].run()
 
 
+def script(values: dict[str, Any], folder: Path, *arguments: str) -> list[str]:
+    """Arguments with which pipelines/datatrove_curate.py runs the job on two ranks."""
+    (folder / "job.json").write_text(json.dumps({key: value for key, value in values.items() if key != "output"}))
+    given = ["--config", str(folder / "job.json"), "--output", values["output"], "--logs", str(folder / "logs")]
+    return [*given, "--tasks", "2", "--memory", "1", *arguments]
+
+
 def datatrove_slurm(values: dict[str, Any], folder: Path) -> None:
-    from datatrove.executor import SlurmPipelineExecutor
-
-    from curation.datatrove import curate_executors
-
-    options = {
-        "executor": SlurmPipelineExecutor,
-        "partition": "cpu",
-        "time": "00:20:00",
-        "qos": "",
-        "env_command": f"export PATH={PYTHON}:$PATH",
-        "mail_type": "NONE",
-        "mem_per_cpu_gb": 1,
-        "with_srun": False,
-        "requeue": False,
-    }
     with slurm(folder / "slurm") as conf, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(conf))
-        curate_executors(values, logging_dir=str(folder / "logs"), tasks=2, **options)[-1].run()
-        deadline = time.monotonic() + 900
-        while queue := subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout.strip():
+        runpy.run_path(str(SCRIPT))["main"](script(values, folder, "--slurm", "cpu"))
+        deadline = time.monotonic() + 1800
+        queue = "not asked yet"
+        while queue:
+            time.sleep(1)
+            asked = subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=False)
+            queue = f"squeue: {asked.stderr}" if asked.returncode else asked.stdout.strip()  # a busy one asks again
             broken = "DependencyNeverSatisfied" in queue or time.monotonic() > deadline
             assert not broken, queue + "".join(f.read_text()[-500:] for f in (folder / "logs").rglob("*.out"))
-            time.sleep(1)
         nodes = (folder / "slurm" / "slurmctld.log").read_text()
         assert "NodeList=n1" in nodes and "NodeList=n2" in nodes
 
 
 def datatrove_ray(values: dict[str, Any], folder: Path) -> None:
     needs("ray")
-    apart = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    # a network of its own, and processes that all end with the first one
+    inside = 'ip link set lo up && "$@"'
+    apart = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", inside, "sh"]
     can = shutil.which("unshare") and shutil.which("ip")
     if not can or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a Ray cluster of its own needs a network namespace (root, unshare and ip)")
-    (folder / "job.json").write_text(json.dumps(values))
-    script = Path(__file__).with_name("on_ray.py")
-    command = [sys.executable, str(script), str(folder / "job.json"), str(folder / "logs")]
+        pytest.skip("a Ray cluster of its own needs namespaces (root, unshare and ip)")
+    command = [sys.executable, str(Path(__file__).with_name("on_ray.py")), str(SCRIPT)]
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": path}
-    done = subprocess.run([*apart, *command], env=environment, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    with (folder / "said").open("w+b") as said:  # a file: a pipe would stay open for as long as a process of Ray lives
+        done = subprocess.run(
+            [*apart, *command, *script(values, folder, "--ray")], env=environment, stdout=said, stderr=said,
+            timeout=900, check=False,
+        )  # fmt: skip
+        said.seek(0)
+        assert done.returncode == 0, said.read().decode("utf-8", "replace")[-3000:]
 
 
 def files(folder: Path) -> dict[str, str]:
