@@ -5,7 +5,7 @@ A step's functions are module-level and its values picklable, so every host can 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,15 +58,21 @@ def _nothing(*_: Any) -> None:
     return None
 
 
+def emitted(result: Any) -> Iterator[dict[int, np.ndarray]]:
+    """What work of a step with `group` returned or yields, part by part."""
+    yield from [result] if isinstance(result, dict) else result
+
+
 @dataclass(frozen=True)
 class Step:
     """work(job, shard, context, progress) -> result for every shard, then finish(job, merged, context) -> value.
 
     `merge(a, b)` combines two results (associative and commutative); without it `merged` is the list of results in
-    the order of the shards. With `group`, work returns {partition: uint8 array} instead, every partition's chunks
-    are brought together, `group(job, partition, chunks)` makes one result of them, and these are merged.
-    Without `work` only finish runs, once. `shards(job)` are what work is done on: the job's own, or more that are
-    only read. The value of finish becomes context[name]. `gpu`: work uses a GPU where there is one.
+    the order of the shards. With `group`, work returns {partition: uint8 array} instead, or yields several of these so
+    that nobody holds all that a large shard sends; every partition's chunks are brought together,
+    `group(job, partition, chunks)` makes one result of them, and these are merged. Without `work` only finish runs,
+    once. `shards(job)` are what work is done on: the job's own, or more that are only read. The value of finish becomes
+    context[name]. `gpu`: work uses a GPU where there is one.
     """
 
     name: str

@@ -16,7 +16,7 @@ from apache_beam.pvalue import AsSingleton
 
 from curation.beam import stepwise
 from curation.config import ConfigError, nearest
-from curation.plan import Context, Job, Shard, Step
+from curation.plan import Context, Job, Shard, Step, emitted
 from curation.progress import Observer
 
 NAMESPACE = "curation"
@@ -144,11 +144,14 @@ class _Work(beam.DoFn):
                 observer.advance(documents, size, name)
 
         assert self._step.work is not None
-        started = time.thread_time()
+        spent, started = 0.0, time.thread_time()
         result = self._step.work(self._job, shard, context, progress)
+        for part in [result] if self._step.group is None else emitted(result):
+            spent += time.thread_time() - started
+            yield shard.index, part
+            started = time.thread_time()  # what others do with a part is not this step's work
         if observer is not None:
-            observer.spent(name, time.thread_time() - started)
-        yield shard.index, result
+            observer.spent(name, spent + time.thread_time() - started)
 
 
 class _Merge(beam.CombineFn):

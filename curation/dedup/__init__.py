@@ -6,12 +6,13 @@
 from curation.dedup.anchors import EARLIER, EXCLUDED
 from curation.dedup.cluster import RESULT_SCHEMA, DedupSettings, cluster
 from curation.dedup.contamination import Benchmarks, index_benchmarks, overlaps
+from curation.dedup.gathering import Gathered, fixed_binary
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.lines import count_units, cut_spans, emit_units, find_units, is_repeated
 from curation.dedup.measure import Shingles, shingles
-from curation.dedup.memory import deduplicate, fixed_binary
-from curation.dedup.shuffle import Keys, digest_keys, distinct, emit, group, job_rows, signal_keys
+from curation.dedup.memory import deduplicate
+from curation.dedup.shuffle import Keys, digest_keys, distinct, emit, group, job_rows, packed, signal_keys
 from curation.dedup.signatures import signatures, similarity
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "RESULT_SCHEMA",
     "Benchmarks",
     "DedupSettings",
+    "Gathered",
     "Keys",
     "Shingles",
     "cluster",
@@ -41,6 +43,7 @@ __all__ = [
     "order_keys",
     "order_kind",
     "overlaps",
+    "packed",
     "row_hashes",
     "shingles",
     "signal_keys",

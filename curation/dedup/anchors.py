@@ -42,7 +42,7 @@ def nearest_anchors(
     split = 0
     near, found = np.full(n, -1, np.int32), np.zeros(n, np.float64 if measure.counted else np.int64)
     standing = (anchors | others) & documents.signed
-    for members, bounds, cut in near_buckets(Buckets(), documents.bands, standing, max_bucket):
+    for members, bounds, cut in near_buckets(Buckets(), documents.bands, documents.place, standing, max_bucket):
         nearest_anchor(
             members, bounds, anchors, measure.values, measure.spans, measure.least, max_bucket, near, found
         )

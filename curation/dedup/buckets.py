@@ -39,9 +39,10 @@ def _runs(keys: np.ndarray, members: np.ndarray) -> Groups:
 
 
 def near_buckets(
-    cache: Buckets, bands: np.ndarray, standing: np.ndarray, max_bucket: int
+    cache: Buckets, bands: np.ndarray, place: np.ndarray, standing: np.ndarray, max_bucket: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """(members, bounds, buckets split) for each band of bands uint64[n, bands], among the documents `standing`.
+    """(members, bounds, buckets split) for each band of bands uint64[n, bands], among the documents `standing`; the
+    hashes of document i are in row place[i] (int64[n]).
 
     A bucket with more than `max_bucket` members is split by the hash of the next band, and so on round the bands, so
     that its members meet a centre that is nearer to them; what all bands leave together stays together.
@@ -51,16 +52,16 @@ def near_buckets(
         members = cache.get(band)
         if members is None:
             members = np.flatnonzero(standing).astype(np.int32)
-            members = members[np.argsort(bands[members, band], kind="stable")]
+            members = members[np.argsort(bands[place[members], band], kind="stable")]
         else:
             members = members[standing[members]]
-        members, bounds = _runs(bands[members, band], members)
+        members, bounds = _runs(bands[place[members], band], members)
         cache[band] = members
-        yield _split(bands, band, members, bounds, max_bucket)
+        yield _split(bands, place, band, members, bounds, max_bucket)
 
 
 def _split(
-    bands: np.ndarray, band: int, members: np.ndarray, bounds: np.ndarray, max_bucket: int
+    bands: np.ndarray, place: np.ndarray, band: int, members: np.ndarray, bounds: np.ndarray, max_bucket: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     sizes = np.diff(bounds)
     large = sizes > max_bucket
@@ -71,7 +72,7 @@ def _split(
     parts = [(members[~inside], sizes[~large])]
     rest, key = members[inside], np.repeat(np.flatnonzero(large), sizes[large]).astype(np.uint64)
     for step in range(1, bands.shape[1]):
-        key = mix64_array(key) ^ bands[rest, (band + step) % bands.shape[1]]
+        key = mix64_array(key) ^ bands[place[rest], (band + step) % bands.shape[1]]
         order = np.argsort(key, kind="stable")
         rest, key = rest[order], key[order]
         rest, inner = _runs(key, rest)

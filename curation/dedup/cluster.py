@@ -73,8 +73,8 @@ def cluster(candidates: pa.Table, settings: Settings, shingles: Shingles | None 
     one that stayed of an earlier source leaves for it, just as one leaves for a document of an earlier run.
 
     The result depends on job rows only as the last tie between rows that are equal in every column (and under the
-    keep policy `first`, which means input order). Memory: about 600 bytes per candidate at 14 bands of 8, beside the
-    table itself (about 460). Raises ValueError for an unknown keep policy, trust or label, and when shingles are to
+    keep policy `first`, which means input order). Memory: about 320 bytes per candidate at 14 bands of 8, beside the
+    table itself (about 450); 340 more where bands and signatures are not in one piece, as `Gathered` makes them. Raises ValueError for an unknown keep policy, trust or label, and when shingles are to
     be compared and not given.
     """
     if candidates.num_rows == 0:
@@ -157,10 +157,11 @@ def _settle(
         if near:
             cut = 0
             centres = np.full((0 if counted else n, documents.bands.shape[1]), -1, np.int32)
-            groups = near_buckets(buckets, documents.bands, alive & documents.signed, settings.max_bucket)
+            standing = alive & documents.signed
+            groups = near_buckets(buckets, documents.bands, documents.place, standing, settings.max_bucket)
             for band, (members, bounds, large) in enumerate(groups):
                 if not counted:
-                    count_similar(members, bounds, centres, band, documents.minima, compared)
+                    count_similar(members, bounds, centres, band, documents.minima, documents.place, compared)
                 join_similar(parent, members, bounds, measure.values, measure.spans, measure.least)
                 cut += large
             split, counted = max(split, cut), True

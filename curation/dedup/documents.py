@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from curation.dedup.shuffle import fixed_words
+from curation.dedup.shuffle import fixed_bytes, fixed_words
 
 EXACT, NEAR, URL, TAKEN_DOWN = 1, 2, 3, 4
 REASONS = {
@@ -39,11 +39,17 @@ class Settings(Protocol):
 
 
 class Documents(NamedTuple):
-    """Candidates in intrinsic order; key columns are small integers, -1 where there is no key."""
+    """Candidates in intrinsic order; key columns are small integers, -1 where there is no key.
+
+    bands uint64[n, bands] and minima uint16[n, permutations] stay in the order and the memory of the table, since
+    they are most of what a candidate takes: those of document i are in row place[i] (int64[n]), and say nothing where
+    it is not `signed`.
+    """
 
     rank: np.ndarray
     norm: np.ndarray
     url: np.ndarray
+    place: np.ndarray
     bands: np.ndarray
     minima: np.ndarray
     signed: np.ndarray
@@ -66,28 +72,26 @@ def read_documents(table: pa.Table, order: np.ndarray, rank: np.ndarray, setting
 
     if settings.near:
         signed = (_present(table, "signature") & _present(table, "bands"))[order]
-        bands = column_words(table, "bands")[order]
-        width = table.schema.field("signature").type.byte_width // 2
-        parts = [_fixed_shorts(chunk, width) for chunk in table.column("signature").chunks]
-        minima = np.concatenate(parts)[order]
+        bands, minima = _packed(table, "bands").view("<u8"), _packed(table, "signature").view("<u2")
     else:
         signed, bands, minima = np.zeros(n, bool), np.empty((n, 0), np.uint64), np.zeros((n, 1), np.uint16)
-    return Documents(
-        rank, numbered("norm_hash", settings.exact), numbered("url_key", settings.url), bands, minima, signed
-    )
+    norm, url = numbered("norm_hash", settings.exact), numbered("url_key", settings.url)
+    return Documents(rank, norm, url, order, bands, minima, signed)
 
 
 def column_words(table: pa.Table, name: str) -> np.ndarray:
     """A fixed-size binary column of a table as uint64[rows, width / 8]."""
-    return np.concatenate([fixed_words(chunk) for chunk in table.column(name).chunks])
+    return _joined([fixed_words(chunk) for chunk in table.column(name).chunks])
+
+
+def _packed(table: pa.Table, name: str) -> np.ndarray:
+    """A fixed-size binary column as uint8[rows, width], anything where null; not copied where it is in one piece."""
+    return _joined([fixed_bytes(chunk) for chunk in table.column(name).chunks])
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _present(table: pa.Table, name: str) -> np.ndarray:
     return np.asarray(table.column(name).is_valid()).astype(bool)
-
-
-def _fixed_shorts(column: pa.Array, width: int) -> np.ndarray:
-    if column.null_count:
-        column = column.fill_null(b"\x00" * (2 * width))
-    data = np.frombuffer(column.buffers()[1] or b"", "<u2")
-    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)

@@ -63,7 +63,7 @@ def by_minima(documents: Documents, verify: float) -> Measure:
     """Documents merge from the number of equal minima from which the estimated similarity is at least `verify`."""
     permutations = documents.minima.shape[1]
     least = int(np.searchsorted(estimate(np.arange(permutations + 1), permutations), verify))
-    return Measure(documents.minima, np.empty((0, 2), np.int64), least)
+    return Measure(documents.minima, documents.place[:, None], least)
 
 
 def by_shingles(given: Shingles, order: np.ndarray, verify: float) -> Measure:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curation.batch import dates, holds_dates
 from curation.dedup.cluster import VERIFY_BY, DedupSettings, cluster
+from curation.dedup.gathering import fixed_binary
 from curation.dedup.hashes import content_hashes, row_hashes, token_hashes
 from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.measure import Shingles, shingles
@@ -168,14 +169,6 @@ def document_signals(
     if trust is not None:
         columns["trust"] = columns["trust"].fill_null("unknown")
     return pa.RecordBatch.from_pydict(columns)
-
-
-def fixed_binary(data: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
-    """uint8[rows, width] as a fixed-size binary column, null where `valid` (bool[rows]) is False."""
-    width = data.shape[1]
-    mask = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    values = pa.py_buffer(np.ascontiguousarray(data))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(data), [mask, values])
 
 
 def _dates(column: pa.Array) -> pa.Array:

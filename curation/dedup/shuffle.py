@@ -4,7 +4,7 @@ A host calls `emit` per shard, brings the chunks of each partition together howe
 GroupByKey, one process's memory) and calls `group` per partition. Nothing but 16 bytes per key crosses.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -60,13 +60,19 @@ def signal_keys(
 
 def fixed_words(column: pa.Array) -> np.ndarray:
     """A fixed-size binary column as uint64[rows, width / 8], little-endian; zeros where null."""
-    width = column.type.byte_width
     if column.null_count:
-        column = column.fill_null(b"\x00" * width)
-    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)[
-        column.offset * width : (column.offset + len(column)) * width
-    ]
-    return data.view("<u8").reshape(len(column), width // 8).astype(np.uint64, copy=False)
+        column = column.fill_null(b"\x00" * column.type.byte_width)
+    return fixed_bytes(column).view("<u8").astype(np.uint64, copy=False)
+
+
+def fixed_bytes(column: pa.Array) -> np.ndarray:
+    """A fixed-size binary column as uint8[rows, width] in its own memory; anything where null."""
+    width = column.type.byte_width
+    data = column.buffers()[1]
+    if data is None:
+        return np.zeros((len(column), width), np.uint8)
+    held = np.frombuffer(data, np.uint8)[column.offset * width : (column.offset + len(column)) * width]
+    return held.reshape(len(column), width)
 
 
 def _fixed_keys(column: pa.Array, first_only: bool = False) -> Keys:
@@ -97,6 +103,22 @@ def emit(keys_by_kind: Mapping[str, Keys], rows: np.ndarray, partitions: int) ->
         place_keys(columns, valid, salts, rows.view(np.uint64), partitions, places, pairs)
     parts = np.split(pairs, ends[:-1])
     return {p: part.astype("<u8", copy=False).reshape(-1).view(np.uint8) for p, part in enumerate(parts) if len(part)}
+
+
+def packed(parts: Iterable[dict[int, np.ndarray]], least: int) -> Iterator[dict[int, np.ndarray]]:
+    """The chunks of many small parts joined by partition, into parts of `least` bytes or a little more; the last one
+    may be smaller. Order is kept inside a partition. Memory: twice a part."""
+    held: dict[int, list[np.ndarray]] = {}
+    size = 0
+    for part in parts:
+        for number, chunk in part.items():
+            held.setdefault(number, []).append(chunk)
+            size += chunk.nbytes
+        if size >= least:
+            yield {number: np.concatenate(chunks) for number, chunks in held.items()}
+            held, size = {}, 0
+    if held:
+        yield {number: np.concatenate(chunks) for number, chunks in held.items()}
 
 
 def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:

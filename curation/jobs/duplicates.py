@@ -30,7 +30,7 @@ def steps(job: Job) -> list[Step]:
     if summary(job) is not None:
         return []
     return [
-        Step("candidates", "resolve", _candidates, _emit, _join, _group, earlier.shards),
+        Step("candidates", "resolve", _candidates, _emit, None, _group, earlier.shards),
         *shingles.steps(job),
         Step("cluster", "resolve", finish=_cluster),
     ]
@@ -50,12 +50,19 @@ def _partitions(job: Job, documents: int) -> int:
     return int(np.clip(2 * documents * keys * _KEY_BYTES // (settings.memory_mb << 20) + 1, 8, 65_536))
 
 
-def _emit(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[int, np.ndarray]:
+def _emit(job: Job, shard: Shard, context: Context, progress: Progress) -> Iterator[dict[int, np.ndarray]]:
+    documents = sum(s["documents"] for s in context["annotate"]) + sum(run.documents for run in job.earlier)
+    return dedup.packed(_keys(job, shard, context, _partitions(job, documents)), _part_bytes(job))
+
+
+def _part_bytes(job: Job) -> int:
+    """Least bytes of keys that a shard sends at a time, so that those of one shard obey the limit too."""
+    return job.config.dedup.memory_mb << 18  # a quarter of it
+
+
+def _keys(job: Job, shard: Shard, context: Context, partitions: int) -> Iterator[dict[int, np.ndarray]]:
     settings = job.config.dedup
     near = settings.enabled and settings.near
-    documents = sum(s["documents"] for s in context["annotate"]) + sum(run.documents for run in job.earlier)
-    partitions = _partitions(job, documents)
-    parts: dict[int, list[np.ndarray]] = {}
     for batch in _with_keys(job, shard, context, ["row", "id", "norm_hash", "url_key", *(["bands"] if near else [])]):
         keys = dedup.signal_keys(
             batch,
@@ -63,9 +70,7 @@ def _emit(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[
             near=near,
             url=settings.enabled and settings.url,
         )
-        for number, chunk in dedup.emit(keys, _job_rows(shard, batch), partitions).items():
-            parts.setdefault(number, []).append(chunk)
-    return {number: np.concatenate(chunks) for number, chunks in parts.items()}
+        yield dedup.emit(keys, _job_rows(shard, batch), partitions)
 
 
 def _with_keys(job: Job, shard: Shard, context: Context, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -92,12 +97,9 @@ def _group(job: Job, partition: int, chunks: Iterable[np.ndarray]) -> np.ndarray
     return dedup.group(chunks, earlier.first_row(job) if job.earlier else None)
 
 
-def _join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return dedup.distinct(a, b)
-
-
-def _candidates(job: Job, merged: np.ndarray | None, context: Context) -> np.ndarray:
-    return np.zeros(0, np.int64) if merged is None else merged
+def _candidates(job: Job, found: list[np.ndarray] | None, context: Context) -> np.ndarray:
+    # all at once: joining partition after partition would sort what was found before again for each of them
+    return dedup.distinct(*found) if found else np.zeros(0, np.int64)
 
 
 # clusters
@@ -136,7 +138,7 @@ def _gather(job: Job, rows: np.ndarray, context: Context) -> pa.Table:
     near = settings.enabled and settings.near
     columns = [*_IDENTITY, *(["bands", "signature"] if near else [])]
     by_column = settings.enabled and dedup.column_of(settings.keep) is not None
-    parts = []
+    gathered = dedup.Gathered(len(rows))
     for shard in earlier.shards(job):
         low, high = np.searchsorted(rows, [shard.index << ROW_BITS, (shard.index + 1) << ROW_BITS])
         wanted = rows[low:high]
@@ -148,9 +150,10 @@ def _gather(job: Job, rows: np.ndarray, context: Context) -> pa.Table:
             keep = np.isin(mine, wanted, assume_unique=True)
             if keep.any():
                 chosen = batch.filter(pa.array(keep))
-                parts.append(_candidate(job, shard, chosen, columns, context, by_column))
-    if parts:
-        return pa.Table.from_batches(parts)
+                gathered.add(_candidate(job, shard, chosen, columns, context, by_column))
+    table = gathered.table()
+    if table is not None:
+        return table
     fields = [f for f in schema.signal_schema(1, 1, False) if f.name in columns]
     extra = [("job_row", pa.int64()), ("trust", pa.string()), ("label", pa.string()), ("anchor", pa.uint8())]
     return pa.schema([*fields, *(pa.field(n, t) for n, t in extra)]).empty_table()
@@ -249,7 +252,7 @@ def _with_sources(candidates: pa.Table, clusters: pa.Table) -> pa.Table:
     rows = candidates.column("job_row").to_numpy()
     order = np.argsort(rows)
     at = order[np.searchsorted(rows[order], clusters.column("job_row").to_numpy())] if len(rows) else order
-    return clusters.append_column("source", candidates.column("source").take(pa.array(at)))
+    return clusters.append_column("source", candidates.column("source").cast(pa.string()).take(pa.array(at)))
 
 
 def _counts(values: pa.ChunkedArray) -> dict[str, int]:

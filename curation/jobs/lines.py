@@ -5,7 +5,7 @@ leave anyway do not condemn what their survivor says.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from curation import io, schema
 from curation.config import Config
-from curation.dedup import count_units, emit_units, find_units, is_repeated
+from curation.dedup import count_units, emit_units, find_units, is_repeated, packed
 from curation.dedup.lines import HASH_BYTES, pack_units, partition_of, unpack_units
 from curation.jobs import leaving, stages
 from curation.plan import Context, Job, Progress, Shard, Step
@@ -96,14 +96,15 @@ def _partitions(job: Job, context: Context) -> int:
     return int(np.clip(4 * units * HASH_BYTES // (job.config.dedup.memory_mb << 20) + 1, 4, 65_536))
 
 
-def _emit(job: Job, shard: Shard, context: Context, progress: Progress) -> dict[int, np.ndarray]:
+def _emit(job: Job, shard: Shard, context: Context, progress: Progress) -> Iterator[dict[int, np.ndarray]]:
+    return packed(_hashes(job, shard, context), job.config.dedup.memory_mb << 18)  # a quarter of the limit at a time
+
+
+def _hashes(job: Job, shard: Shard, context: Context) -> Iterator[dict[int, np.ndarray]]:
     partitions = _partitions(job, context)
-    parts: dict[int, list[np.ndarray]] = {}
     for _, units, stays in _staying(job, shard, context):
         records, offsets = unpack_units(units.column("units").filter(pa.array(stays)))
-        for number, chunk in emit_units(records, offsets, partitions).items():
-            parts.setdefault(number, []).append(chunk)
-    return {number: np.concatenate(chunks) for number, chunks in parts.items()}
+        yield emit_units(records, offsets, partitions)
 
 
 def _repeated_path(job: Job, partition: int) -> str:

@@ -4,6 +4,7 @@ What the tasks of a step return stands in OUT/decisions/steps; a result that sta
 repeated, and a job that stopped goes on. All of it is deleted when the job is done.
 """
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from curation import io
 from curation.io.codec import dumps, loads
 from curation.io.files import filesystem
-from curation.plan import Context, Job, Progress, Step
+from curation.plan import Context, Job, Progress, Step, emitted
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ def work(job: Job, step: Step, context: Context, number: int, progress: Progress
     if step.group is None:
         results.write(path, result)
     else:  # an archive from which a task can read its partitions alone
-        with io.atomic(path) as file:
-            np.savez(file, **{str(partition): chunk for partition, chunk in result.items()})
+        with io.atomic(path) as file, zipfile.ZipFile(file, "w") as archive:
+            for part, chunks in enumerate(emitted(result)):
+                for partition, chunk in chunks.items():
+                    with archive.open(f"{partition}-{part}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, chunk, allow_pickle=False)
     return True
 
 
@@ -83,9 +87,10 @@ def group(job: Job, step: Step, rank: int, world_size: int) -> None:
     for number in numbers(job, step):
         with io.open_file(results.path(step.name, "work", number)) as file:
             archive = np.load(file, allow_pickle=False)
-            for partition in map(int, archive.files):
+            for name in archive.files:
+                partition = int(name.partition("-")[0])
                 if partition % world_size == rank:
-                    chunks.setdefault(partition, []).append(archive[str(partition)])
+                    chunks.setdefault(partition, []).append(archive[name])
     found = {partition: function(job, partition, parts) for partition, parts in sorted(chunks.items())}
     results.write(results.path(step.name, "group", rank), [world_size, found])
 

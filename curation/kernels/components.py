@@ -1,8 +1,8 @@
 """Union-find and the comparison of bucket members with the centre of their bucket.
 
-Documents are compared by `values` and `spans`: minima uint16[n, permutations], of which equal ones are counted (spans
-is not used then), or sorted shingle hashes uint64[total] and the places int64[n, 2] of each document's. `least` is in
-the same measure, equal minima or a Jaccard similarity. Numba compiles a body for each.
+Documents are compared by `values` and `spans`: minima uint16[n, permutations], of which equal ones are counted, and
+the row int64[n, 1] of each document's; or sorted shingle hashes uint64[total] and the places int64[n, 2] of each
+document's. `least` is in the same measure, equal minima or a Jaccard similarity. Numba compiles a body for each.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def join_groups(parent, members, bounds):
 
 @njit(inline="always")
 def _equal(minima, a, b):
-    """Equal minima of two documents."""
+    """Equal minima in two rows."""
     equal = np.uint16(0)
     for p in range(minima.shape[1]):
         equal += np.uint16(minima[a, p] == minima[b, p])
@@ -51,7 +51,7 @@ def _equal(minima, a, b):
 def _alike(values, spans, a, b):
     """How alike two documents are: equal minima (int64), or the Jaccard similarity of their shingles (float64)."""
     if values.ndim == 2:  # known when it is compiled, so only one branch is
-        return np.int64(_equal(values, a, b))
+        return np.int64(_equal(values, spans[a, 0], spans[b, 0]))
     else:
         return jaccard(values, spans, a, b)
 
@@ -79,8 +79,9 @@ def join_similar(parent, members, bounds, values, spans, least):
 
 
 @njit(nogil=True, cache=True)
-def count_similar(members, bounds, centres, band, minima, counts):
-    """Count pairs of centre and member by equal minima in counts int64[permutations + 1], each pair once.
+def count_similar(members, bounds, centres, band, minima, place, counts):
+    """Count pairs of centre and member by equal minima in counts int64[permutations + 1], each pair once; the minima
+    of document i are in row place[i] (int64[n]).
 
     centres int32[n, bands], -1 at first, holds the centre that each member had in the bands before number `band`.
     """
@@ -93,7 +94,7 @@ def count_similar(members, bounds, centres, band, minima, counts):
                 seen |= centres[member, earlier] == centre or centres[centre, earlier] == member
             centres[member, band] = centre
             if not seen:
-                counts[_equal(minima, centre, member)] += 1
+                counts[_equal(minima, place[centre], place[member])] += 1
 
 
 @njit(nogil=True, cache=True)

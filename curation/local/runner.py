@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.plan import Context, Job, Step
+from curation.plan import Context, Job, Step, emitted
 from curation.progress import Observer
 
 
@@ -49,7 +49,8 @@ def _merged(step: Step, job: Job, context: Context, pool: ThreadPoolExecutor, ob
             result = work(job, shards[index], context, observer.advance)
             if step.group is None:
                 return result
-            partitions.add(result)
+            for chunks in emitted(result):
+                partitions.add(chunks)
             return None
 
         results = _all(pool, one, range(len(shards)))
@@ -92,7 +93,7 @@ class Partitions:
             self._folder.cleanup()
 
     def add(self, chunks: dict[int, np.ndarray]) -> None:
-        """Take the chunks that one shard emits; safe to call from many threads."""
+        """Take chunks that a shard emits; safe to call from many threads."""
         with self._lock:
             for number, chunk in chunks.items():
                 self._chunks[number].append(chunk)

@@ -42,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     dedup.add_argument(
         "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
     )
+    dedup.add_argument(
+        "--memory-mb", type=_megabytes, default=[64], metavar="A,B,…", help="dedup.memory_mb of the runs of resolve"
+    )
     dedup.add_argument("--dolma", metavar="PYTHON", help="a Python that has dolma, beside which paragraphs are counted")
     dedup.add_argument("--text-dedup", metavar="PYTHON", help="a Python that has text-dedup, another peer")
     hosts = commands.add_parser("hosts", help="the same work on this machine, Beam and datatrove")
@@ -82,6 +85,13 @@ def _counts(value: str) -> list[int]:
     if len(counts) < 2 or counts[0] <= 0:
         raise argparse.ArgumentTypeError(f"two different numbers of documents or more, not {value}")
     return counts
+
+
+def _megabytes(value: str) -> list[int]:
+    found = sorted({int(part) for part in value.split(",")})
+    if found[0] < 1:
+        raise argparse.ArgumentTypeError(f"megabytes, 1 or more, not {value}")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,7 +179,7 @@ def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     jobs = parquet.measure(larger, folder, options.repeats, "polars" in names)
     units = paragraphs.measure(documents.texts, options.repeats)
     beside = paragraphs.from_files(larger, folder, options.repeats, options.dolma) if options.dolma else None
-    resolved = resolve.measure(options.resolve)
+    resolved = resolve.measure(options.resolve, options.memory_mb)
     rensa = next((r.signatures for r in results if r.name == "rensa"), None)
     parts = [
         peers.markdown(results, missing, documents, options.repeats),

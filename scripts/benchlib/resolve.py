@@ -20,18 +20,22 @@ from curation.local.runner import Partitions
 BANDS, ROWS = 14, 8
 FAMILY = 10  # documents of which two are near-duplicates
 PART = 100_000  # documents made and emitted at a time
-MEMORY_MB = 1024
 
 
 class Resolved(NamedTuple):
-    """CPU seconds of keys to partitions, of groups, and of clustering the candidates."""
+    """CPU seconds of keys to partitions, of groups, and of clustering the candidates; bytes that each takes at its
+    peak beyond what the process had before, keys and groups together."""
 
     documents: int
+    memory_mb: int
     emit: float
     group: float
     cluster: float
     candidates: int
     removed: int
+    keys_peak: int
+    cluster_peak: int
+    peak_rss: int
 
 
 def minima(documents: np.ndarray) -> np.ndarray:
@@ -79,11 +83,12 @@ def candidates(rows: np.ndarray) -> pa.Table:
     })  # fmt: skip
 
 
-def resolve(documents: int) -> Resolved:
-    """Resolve so many documents; keys beyond MEMORY_MB go to files. What makes the documents is outside the clock."""
-    partitions = max(8, 2 * documents * (BANDS + 2) * 16 // (MEMORY_MB << 20) + 1)
+def resolve(documents: int, memory_mb: int) -> Resolved:
+    """Resolve so many documents; keys beyond memory_mb go to files. What makes the documents is outside the clock."""
+    before = _settled()
+    partitions = max(8, 2 * documents * (BANDS + 2) * 16 // (memory_mb << 20) + 1)
     emitting = 0.0
-    with Partitions(MEMORY_MB << 20) as shuffle:
+    with Partitions(memory_mb << 20) as shuffle:
         for start in range(0, documents, PART):
             rows = np.arange(start, min(start + PART, documents))
             own, every = rows.astype(np.uint64), np.ones(len(rows), bool)
@@ -95,9 +100,39 @@ def resolve(documents: int) -> Resolved:
             _, spent = _clocked(_emit, shuffle, keys, job_rows(0, rows), partitions)
             emitting += spent
         found, grouping = _clocked(_group, shuffle)
-    decided, clustering = _clocked(dedup.cluster, candidates(found), dedup.DedupSettings())
+    keys_peak = peak_rss() - before
+    before = _settled()
+    decided, clustering = _clocked(dedup.cluster, _candidates(found), dedup.DedupSettings())
     removed = len(decided) - decided.column("duplicate_of").null_count
-    return Resolved(documents, emitting, grouping, clustering, len(found), removed)
+    peak = peak_rss()
+    return Resolved(
+        documents, memory_mb, emitting, grouping, clustering, len(found), removed, keys_peak, peak - before,
+        max(peak, before + keys_peak),
+    )  # fmt: skip
+
+
+def _candidates(rows: np.ndarray) -> pa.Table:
+    """All candidates, as a job gathers them from one batch of signals after another."""
+    gathered = dedup.Gathered(len(rows))
+    for at in range(0, len(rows), PART):
+        for batch in candidates(rows[at : at + PART]).to_batches():
+            gathered.add(batch)
+    table = gathered.table()
+    assert table is not None
+    return table
+
+
+def _settled() -> int:
+    """Bytes that the process holds now, from which its next peak is counted."""
+    pa.default_memory_pool().release_unused()
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_rss()
+
+
+def peak_rss() -> int:
+    """Most bytes held by this process since it began, or since `_settled`."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def _clocked(call: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
@@ -112,33 +147,42 @@ def _emit(shuffle: Partitions, keys: dict[str, dedup.Keys], rows: np.ndarray, pa
 
 
 def _group(shuffle: Partitions) -> np.ndarray:
-    found = np.zeros(0, np.int64)
-    for number in shuffle.numbers():
-        found = dedup.distinct(found, dedup.group(shuffle.chunks(number)))
-    return found
+    return dedup.distinct(*(dedup.group(shuffle.chunks(number)) for number in shuffle.numbers()))
 
 
-def measure(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Each size in a process of its own."""
+def measure(sizes: Sequence[int], memories: Sequence[int]) -> list[dict[str, Any]]:
+    """Each size with each limit of memory (MB) in a process of its own; its kernels are loaded before the clock."""
     root = Path(__file__).resolve().parents[2]
     results = []
-    for size in sizes:
-        call = f"import json; from benchlib.resolve import resolve; print(json.dumps(resolve({size})._asdict()))"
-        done = run_process([sys.executable, "-c", call], {"PYTHONPATH": f"{root}:{root / 'scripts'}"})
-        results.append(json.loads(done.output.splitlines()[-1]))
+    for memory in memories:
+        for size in sizes:
+            call = (
+                "import json; from benchlib.resolve import resolve; resolve(2000, 16); "
+                f"print(json.dumps(resolve({size}, {memory})._asdict()))"
+            )
+            done = run_process([sys.executable, "-c", call], {"PYTHONPATH": f"{root}:{root / 'scripts'}"})
+            results.append(json.loads(done.output.splitlines()[-1]))
     return results
 
 
 def markdown(results: Sequence[dict[str, Any]]) -> str:
-    """One row for each size, and what a million documents cost at the margin."""
+    """One row for each size and limit, and for each limit what a million documents cost at the margin."""
     rows: list[list[Cell]] = []
+    costs: dict[int, list[tuple[float, float]]] = {}
     for r in results:
         total = r["emit"] + r["group"] + r["cluster"]
+        costs.setdefault(r["memory_mb"], []).append((r["documents"] / 1e6, total))
         rows.append(
-            [f"{r['documents']:,}", f"{r['candidates']:,}", f"{r['removed']:,}", r["emit"], r["group"], r["cluster"],
-             total]
+            [f"{r['documents']:,}", r["memory_mb"], f"{r['candidates']:,}", f"{r['removed']:,}", r["emit"], r["group"],
+             r["cluster"], total, r["keys_peak"] / 1e6, r["cluster_peak"] / 1e6, r["cluster_peak"] / r["candidates"],
+             r["peak_rss"] / 1e6]
         )  # fmt: skip
-    header = ["documents", "candidates", "removed", "keys, CPU s", "groups, CPU s", "clusters, CPU s", "all, CPU s"]
-    costs = [r["emit"] + r["group"] + r["cluster"] for r in results]
-    line = fit([r["documents"] / 1e6 for r in results], costs)
-    return f"{table(header, rows)}\n\nA million documents more cost {line.slope:.2f} CPU s."
+    header = [
+        "documents", "memory_mb", "candidates", "removed", "keys, CPU s", "groups, CPU s", "clusters, CPU s",
+        "all, CPU s", "keys and groups, MB", "clusters, MB", "bytes per candidate", "peak of the process, MB",
+    ]  # fmt: skip
+    slopes = (
+        f"A million documents more cost {fit(*zip(*points, strict=True)).slope:.2f} CPU s with {memory} MB."
+        for memory, points in costs.items()
+    )
+    return f"{table(header, rows)}\n\n{' '.join(slopes)}"

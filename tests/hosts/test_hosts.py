@@ -18,6 +18,12 @@ def emit(job, shard, context, progress):
     return {p: numbers[numbers % 3 == p].view(np.uint8) for p in range(3)}
 
 
+def emit_parts(job, shard, context, progress):
+    for p, chunk in emit(job, shard, context, progress).items():
+        yield {p: chunk[:40]}
+        yield {p: chunk[40:], p + 1: chunk[:0]}
+
+
 def group(job, partition, chunks):
     counts = Counter(n for chunk in chunks for n in chunk.view(np.int64).tolist())
     return sorted(n for n, count in counts.items() if count > 1)
@@ -47,6 +53,7 @@ def write(job, merged, context):
 
 STEPS = [
     Step("repeated", "resolve", work=emit, group=group, merge=join, finish=ordered),
+    Step("parts", "resolve", work=emit_parts, group=group, merge=join, finish=ordered),
     Step("listed", "weigh", work=scale, finish=listed),
     Step("total", "weigh", work=scale, merge=int.__add__, finish=lambda job, merged, context: merged),
     Step("write", "select", finish=write),
@@ -76,7 +83,7 @@ def test_every_host_gives_the_same_context(host, workers, tmp_path):
     chosen = [range(s, 100, 7) for s in range(20)]
     repeated = sorted(n for n, c in Counter(n for r in chosen for n in r).items() if c > 1)
     context = run(host, workers, tmp_path)
-    assert context["repeated"] == repeated
+    assert context["repeated"] == context["parts"] == repeated
     assert context["listed"] == [i * len(repeated) for i in range(20)]
     assert context["total"] == sum(context["listed"])
 
