@@ -74,8 +74,8 @@ def cluster(candidates: pa.Table, settings: Settings, shingles: Shingles | None 
 
     The result depends on job rows only as the last tie between rows that are equal in every column (and under the
     keep policy `first`, which means input order). Memory: about 320 bytes per candidate at 14 bands of 8, beside the
-    table itself (about 450); 340 more where bands and signatures are not in one piece, as `Gathered` makes them. Raises ValueError for an unknown keep policy, trust or label, and when shingles are to
-    be compared and not given.
+    table itself (about 450); 340 more where bands and signatures are not in one piece, as `Gathered` makes them.
+    Raises ValueError for an unknown keep policy, trust or label, and when shingles are to be compared and not given.
     """
     if candidates.num_rows == 0:
         none = {"rounds": "0", "split_buckets": "0", "repeated_ids": "0", "candidate_pairs": "[]"}

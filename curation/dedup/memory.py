@@ -53,7 +53,7 @@ def deduplicate(
     content_hash, cluster_id, cluster_size (1 when alone), duplicate_of (the id of the document that stands for this
     one), similarity and filter_reason (exact_duplicate, near_duplicate or empty_text; null for documents to keep).
     The remaining arguments are those of the `dedup` section of a configuration. All batches are held in memory, with
-    about 1 kB for each duplicate (with `verify_by` "shingles" 8 bytes more for each of its words) and 460 bytes for
+    about 1.1 kB for each duplicate (with `verify_by` "shingles" 8 bytes more for each of its words) and 460 bytes for
     every document beside them. Raises KeyError for a column that is not there and ValueError for a value
     that cannot be used.
 
