@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchlib.corpus import SCHEMA, uniform
-from benchlib.costs import SINGLE_THREAD, fit, rate, run_process
+from benchlib.costs import SINGLE_THREAD, Process, fit, rate, run_process
 from benchlib.tables import Cell, table
 
 SHARES = (0.25, 1.0)
@@ -131,28 +131,32 @@ def write(texts: Sequence[str], folder: Path) -> list[tuple[Path, float]]:
 
 
 def measure(texts: Sequence[str], folder: Path, repeats: int, hosts: Sequence[Host] = HOSTS) -> list[Cost]:
-    """The cheapest of `repeats` runs of every host at both sizes, after one on the small size that is not counted."""
+    """The cheapest of `repeats` runs of every host at both sizes, in rounds of all hosts, so that a machine that slows
+    down slows all of them; before that one run on the small size that is not counted."""
     sizes = write(texts, folder)
+    cpu: dict[int, list[list[float]]] = {n: [[] for _ in sizes] for n in range(len(hosts))}
+    wall: dict[int, list[list[float]]] = {n: [[] for _ in sizes] for n in range(len(hosts))}
+    for count in range(repeats + 1):
+        for number, host in enumerate(hosts):
+            print(f"bench: {host.work}, {host.name}, round {count} of {repeats}", file=sys.stderr, flush=True)
+            for size, (place, _) in enumerate(sizes if count else sizes[:1]):
+                run = _run(host, number, place, folder)
+                if count:
+                    cpu[number][size].append(run.cpu_seconds)
+                    wall[number][size].append(run.wall_seconds)
+    amounts = [megabytes for _, megabytes in sizes]
+    return [Cost(host, amounts, list(map(min, cpu[n])), list(map(min, wall[n]))) for n, host in enumerate(hosts)]
+
+
+def _run(host: Host, number: int, source: Path, folder: Path) -> Process:
+    script, output = folder / f"host-{number}.py", folder / "out"
+    script.write_text(host.script)  # a file: datatrove's processes import it again
+    for stale in (output, folder / "out-logs"):
+        shutil.rmtree(stale, ignore_errors=True)
+    output.mkdir()
+    command = [sys.executable, str(script), str(source), str(output), host.kind, str(host.workers)]
     root = str(Path(__file__).resolve().parents[2])
-    found = []
-    for number, host in enumerate(hosts):
-        script = folder / f"host-{number}.py"  # a file: datatrove's processes import it again
-        script.write_text(host.script)
-        print(f"bench: {host.work}, {host.name}", file=sys.stderr, flush=True)
-        cpu, wall = [], []
-        for count, (place, _) in enumerate([sizes[0], *sizes]):
-            runs = []
-            for _ in range(repeats if count else 1):
-                output = folder / "out"
-                for stale in (output, folder / "out-logs"):
-                    shutil.rmtree(stale, ignore_errors=True)
-                output.mkdir()
-                command = [sys.executable, str(script), str(place), str(output), host.kind, str(host.workers)]
-                runs.append(run_process(command, {"PYTHONPATH": root, **SINGLE_THREAD}))
-            cpu.append(min(run.cpu_seconds for run in runs))
-            wall.append(min(run.wall_seconds for run in runs))
-        found.append(Cost(host, [megabytes for _, megabytes in sizes], cpu[1:], wall[1:]))
-    return found
+    return run_process(command, {"PYTHONPATH": root, **SINGLE_THREAD})
 
 
 def markdown(costs: Sequence[Cost], characters: int) -> str:
