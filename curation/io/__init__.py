@@ -18,6 +18,7 @@ from curation.io.manifest import build as build_manifest
 from curation.io.manifest import checksum, input_entry, lock, output_entry, shard_checksum, versions
 from curation.io.manifest import read as read_manifest
 from curation.io.manifest import write as write_manifest
+from curation.io.opening_many import each
 from curation.io.quarantine import BadRecord, Quarantine, read_quarantine
 from curation.io.readers import final_schema, is_mixed, peek, read_shard
 from curation.io.stamps import read_stamp
@@ -32,6 +33,7 @@ __all__ = [
     "check_columns",
     "checksum",
     "delete",
+    "each",
     "exists",
     "expand",
     "final_schema",

@@ -12,6 +12,7 @@ import xxhash
 
 from curation.config import Columns, ConfigError, Input, nearest, read_as, renames
 from curation.io import files
+from curation.io.opening_many import each
 from curation.io.readers import final_schema, has_field, is_text, peek
 from curation.layout import FORMATS, extension, family, format_of
 from curation.plan import Shard
@@ -377,51 +378,55 @@ def check_columns(shards: Sequence[Shard], columns: Columns, section: str = "col
     """Do all shards have the columns that the configuration names, and none that stands in the way of
     ours?
 
-    Reads the footer or the first records of each shard (all of it for a field that these lack); one that
-    cannot be read is left to the quarantine. Raises ConfigError naming the shard, the column and the nearest
-    one, or `columns.prefix` for a foreign column that has the name of one that curation adds. `section` is where the
-    configuration names the columns.
+    Reads the footer or the first records of each shard (all of it for a field that these lack), some shards of an
+    object store at a time; one that cannot be read is left to the quarantine. Raises ConfigError naming the first shard
+    that is wrong, the column and the nearest one, or `columns.prefix` for a foreign column that has the name of one
+    that curation adds. `section` is where the configuration names the columns.
     """
-    for shard in shards:
-        schema = peek(shard, columns.text)
-        if schema is None:
-            continue
-        for key, name in _named(columns):
-            if (count := schema.names.count(name)) > 1:
-                raise ConfigError(
-                    f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one",
-                    "missing-column",
-                )
-            own = next((mine for mine, read in shard.columns if read == name), name)
-            absent = name not in schema.names and family(shard.relative) == "jsonl"
-            # a field may come late: look through the shard, whose schema is that of records with text
-            if absent and (name != columns.text or has_field(shard, name)):
-                schema = final_schema(shard, text=columns.text)
-            if name not in schema.names:
-                names = [next((mine for mine, read in shard.columns if read == n), n) for n in schema.names]
-                where = f"{section}.{key}" if own == name else f"inputs.columns.{key}"
-                way_out = ""
-                if section == "columns" and key == "text" and own == name:
-                    way_out = "; name the column of the documents with --set columns.text=NAME"
-                raise ConfigError(
-                    f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}{way_out}", "missing-column"
-                )
-        _check_renamed(shard, schema)
-        kind = schema.field(columns.text).type
-        if not is_text(kind):
-            binary = "; if it is text in UTF-8, cast it: table['...'].cast('string')" if _is_binary(kind) else ""
+    for _ in each(lambda shard: _check_shard(shard, columns, section), shards):
+        pass
+
+
+def _check_shard(shard: Shard, columns: Columns, section: str) -> None:
+    schema = peek(shard, columns.text)
+    if schema is None:
+        return
+    for key, name in _named(columns):
+        if (count := schema.names.count(name)) > 1:
             raise ConfigError(
-                f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column{binary}",
-                "wrong-column-type",
+                f"{section}.{key}: {shard.url} has {count} columns called {name!r}; keep one",
+                "missing-column",
             )
-        for column in (*ADDED, *OPTIONAL):
-            name = columns.prefix + column.name
-            if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
-                raise ConfigError(
-                    f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
-                    f"did not add; set columns.prefix so that the added columns get other names",
-                    "column-taken",
-                )
+        own = next((mine for mine, read in shard.columns if read == name), name)
+        absent = name not in schema.names and family(shard.relative) == "jsonl"
+        # a field may come late: look through the shard, whose schema is that of records with text
+        if absent and (name != columns.text or has_field(shard, name)):
+            schema = final_schema(shard, text=columns.text)
+        if name not in schema.names:
+            names = [next((mine for mine, read in shard.columns if read == n), n) for n in schema.names]
+            where = f"{section}.{key}" if own == name else f"inputs.columns.{key}"
+            way_out = ""
+            if section == "columns" and key == "text" and own == name:
+                way_out = "; name the column of the documents with --set columns.text=NAME"
+            raise ConfigError(
+                f"{where}: {shard.url} has no column {own!r}{_instead(own, names)}{way_out}", "missing-column"
+            )
+    _check_renamed(shard, schema)
+    kind = schema.field(columns.text).type
+    if not is_text(kind):
+        binary = "; if it is text in UTF-8, cast it: table['...'].cast('string')" if _is_binary(kind) else ""
+        raise ConfigError(
+            f"{section}.text: {columns.text!r} of {shard.url} is {kind}, not a string column{binary}",
+            "wrong-column-type",
+        )
+    for column in (*ADDED, *OPTIONAL):
+        name = columns.prefix + column.name
+        if name in schema.names and not _ours(schema.field(name).type, column.type, shard):
+            raise ConfigError(
+                f"{shard.url} has a column {name!r} of type {schema.field(name).type} that curation "
+                f"did not add; set columns.prefix so that the added columns get other names",
+                "column-taken",
+            )
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -73,10 +73,14 @@ def reference_columns(config: Config, profile: Profile) -> None:
 
 def _types(key: str, column: str, shards: Sequence[Shard]) -> Iterator[tuple[Shard, pa.DataType]]:
     """The type of a column in every shard where it has one. Raises ConfigError for a shard that lacks the column."""
-    for shard in shards:
+
+    def look(shard: Shard) -> tuple[Shard, pa.Schema | None, bool]:
         found = io.peek(shard)
         if found is not None and column not in found.names and format_of(shard.url) != "parquet":
             found = io.final_schema(shard, text=column)
+        return shard, found, found is not None and column in found.names and io.is_mixed(shard, column)
+
+    for shard, found, is_mixed in io.each(look, shards):
         if found is None:
             continue
         if column not in found.names:
@@ -84,7 +88,7 @@ def _types(key: str, column: str, shards: Sequence[Shard]) -> Iterator[tuple[Sha
                 f"{key}: {shard.url} has no column {column!r}{nearest(column, found.names)}",
                 "missing-column",
             )
-        if io.is_mixed(shard, column):
+        if is_mixed:
             raise ConfigError(
                 f"{key}: column {column!r} of {shard.url} holds values of several types, which cannot be compared; "
                 "write it as one type",

@@ -65,8 +65,8 @@ def check_columns(config: Config, shards: Sequence[Shard]) -> None:
     plain document with the input's columns."""
     names = {config.columns.prefix + item.column for item in config.models}
     tried = set()
-    for shard in shards if config.filters else ():
-        found = io.peek(shard)
+    looked = shards if config.filters else ()
+    for shard, found in zip(looked, io.each(io.peek, looked), strict=True):
         if found is None:
             continue
         clash = sorted(names & set(found.names))
