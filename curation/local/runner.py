@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from curation.local.merging import Merging
 from curation.plan import Context, Job, Step, emitted
 from curation.progress import Observer
 
@@ -53,16 +54,20 @@ def _merged(step: Step, job: Job, context: Context, pool: ThreadPoolExecutor, ob
                 partitions.add(chunks)
             return None
 
-        results = _all(pool, one, range(len(shards)))
-        if step.group is not None:
-            group = step.group
-            results = _all(pool, lambda p: group(job, p, partitions.chunks(p)), partitions.numbers())
-    if step.merge is None:
-        return results
-    merged = None
-    for result in results:
-        merged = result if merged is None else step.merge(merged, result)
-    return merged
+        if step.group is None:
+            return _results(pool, one, range(len(shards)), step.merge)
+        group = step.group
+        _all(pool, one, range(len(shards)))
+        return _results(pool, lambda p: group(job, p, partitions.chunks(p)), partitions.numbers(), step.merge)
+
+
+def _results(pool: ThreadPoolExecutor, function: Any, items: Any, merge: Any) -> Any:
+    """What the function gives for every item, in their order: merged as it comes, or listed where there is no merge."""
+    if merge is None:
+        return _all(pool, function, items)
+    merging = Merging(merge)
+    _all(pool, lambda item: merging.add(item[0], function(item[1])), enumerate(items))
+    return merging.result()
 
 
 def _all(pool: ThreadPoolExecutor, function: Any, items: Any) -> list[Any]:
