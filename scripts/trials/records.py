@@ -208,6 +208,7 @@ TYPES = [
     pa.int64(), pa.float32(), pa.string(), pa.large_string(), pa.binary(), pa.bool_(), pa.timestamp("ns"), pa.date32(),
     pa.decimal128(25, 3), pa.list_(pa.string()), pa.struct([("a", pa.int8()), ("b", pa.string())]), pa.null(),
     pa.dictionary(pa.int32(), pa.string()), pa.map_(pa.string(), pa.int64()), pa.time64("us"), pa.uint64(),
+    pa.list_(pa.float32(), 2),
 ]  # fmt: skip
 
 
@@ -221,6 +222,7 @@ def _column(draw: random.Random, kind: pa.DataType, count: int) -> pa.Array:
         "double": draw.random, "float": draw.random, "halffloat": lambda: 1.5,
         "list<item: string>": lambda: [draw.choice([*WORDS, None]) for _ in range(draw.randrange(4))],
         "struct<a: int8, b: string>": lambda: {"a": draw.randrange(100), "b": draw.choice(WORDS)},
+        "fixed_size_list<item: float>[2]": lambda: [draw.random(), None],
         "map<string, int64>": lambda: [(draw.choice(WORDS), draw.randrange(9))], "null": lambda: None,
     }  # fmt: skip
     name = str(kind)
