@@ -85,11 +85,15 @@ def check_bounded(batches: beam.PCollection, stage: str, *, windowed: bool) -> N
 
 
 def check_columns(batches: beam.PCollection, stage: str, names: Iterable[str | None]) -> None:
-    """Raise ValueError where it is known that the batches lack one of the columns; None stands for no column.
+    """Raise ValueError where it is known that the batches lack one of the columns (None stands for no column), and
+    TypeError where the elements are known to be something else than batches.
 
     What batches have is known where they come from `ReadShards` or `FromRows` through transforms of this package.
     Elsewhere the first batch tells.
     """
+    kind = batches.element_type
+    if kind is not None and not beam.typehints.typehints.is_consistent_with(kind, pa.RecordBatch):
+        raise TypeError(f"{stage} takes batches (pyarrow.RecordBatch), not {kind}: apply FromRows(schema=...) before")
     known: frozenset[str] | None = getattr(batches, _COLUMNS, None)
     for name in names:
         if known is not None and name is not None and name not in known:

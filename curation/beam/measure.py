@@ -6,9 +6,10 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 
 from curation import diversity
-from curation.beam.batches import check_bounded, check_columns, column_name, displayed
+from curation.beam.batches import NAMESPACE, check_bounded, check_columns, column_name, displayed
 from curation.diversity import State
 from curation.diversity.measure import add_batch
 
@@ -32,11 +33,13 @@ class DiversityFn(beam.CombineFn):
 
     def __init__(self, *, text: str = "text", id: str | None = None, ruler: str = "shipped") -> None:
         self._text, self._id, self._ruler = text, id, ruler
+        self._documents = Metrics.counter(NAMESPACE, "measure-diversity-documents")
 
     def create_accumulator(self) -> State:
         return diversity.empty(diversity.load_ruler(self._ruler))
 
     def add_input(self, accumulator: State, batch: pa.RecordBatch) -> State:
+        self._documents.inc(batch.num_rows)
         return add_batch(accumulator, batch, diversity.load_ruler(self._ruler), text=self._text, id=self._id)
 
     def merge_accumulators(self, accumulators: Iterable[State]) -> State:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.typehints.row_type import RowTypeConstraint
 
-from curation.beam.batches import ERRORS, NAMESPACE, displayed, know_columns, typed
+from curation.beam.batches import ERRORS, NAMESPACE, check_columns, displayed, know_columns, typed
 
 MOST_ROWS = 1000
 
@@ -101,6 +101,7 @@ class ToRows(beam.PTransform):
         self._type = None if self.schema is None else row_type(self.schema)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        check_columns(batches, "ToRows", () if self.schema is None else self.schema.names)
         if self._type is None:
             return batches | "Rows" >> beam.FlatMap(_dicts).with_output_types(dict[str, Any])
         return batches | "Rows" >> beam.FlatMap(_rows, self.schema).with_output_types(self._type)

@@ -15,6 +15,7 @@ from curation.beam.batches import (
     NAMESPACE,
     Error,
     check_bounded,
+    check_columns,
     column_name,
     displayed,
     know_columns,
@@ -149,6 +150,7 @@ class WriteShards(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         check_bounded(batches, "WriteShards", windowed=False)
+        check_columns(batches, "WriteShards", ())
         if io.exists(self.output):
             old = [f.relative for f in list_files(self.output, 1) if f.relative.startswith("part-")]
             if old:

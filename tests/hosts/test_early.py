@@ -45,6 +45,35 @@ def test_a_column_that_is_missing_is_told_when_the_pipeline_is_built(
             _ = given | f"Stage {number}" >> transform
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [*(transform for transform, _ in LACKING), curation_beam.WriteShards(output="unwritten"), curation_beam.ToRows()],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_elements_that_are_no_batches_are_refused_with_the_way_out(transform: beam.PTransform) -> None:
+    given = beam.Pipeline(runner="FnApiRunner") | beam.Create([{"text": "a", "id": "b"}])
+    with pytest.raises(TypeError, match=rf"{type(transform).__name__} takes batches .*Dict.*: apply FromRows"):
+        _ = given | transform
+
+
+def test_every_stage_counts_its_documents_under_one_namespace(tmp_path: Path) -> None:
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    read = pipeline | curation_beam.ReadShards(inputs=write(tmp_path / "in", 2))
+    decided = read | curation_beam.DetectSynthetic() | curation_beam.Deduplicate(id="id")
+    mixed = decided | curation_beam.Mix(mode="soft", id="id") | curation_beam.Select(rate=0.5, id="id")
+    _ = mixed | curation_beam.WriteShards(output=str(tmp_path / "out"))
+    _ = read | curation_beam.MeasureDiversity()
+    _ = read | curation_beam.Annotate()
+    _ = read | curation_beam.AsBeam(step=RegexFilter("x"))
+    done = pipeline.run()
+    done.wait_until_finish()
+    counters = done.metrics().query()["counters"]
+    found = {c.key.metric.name: c.committed for c in counters if c.key.metric.namespace == "curation"}
+    stages = ["read-shards", "detect-synthetic", "deduplicate", "mix", "select", "write-shards", "measure-diversity"]
+    for stage in (*stages, "annotate", "as-beam"):
+        assert found[f"{stage}-documents"] == table().num_rows, stage
+
+
 def test_columns_that_stages_add_are_known_to_later_ones(tmp_path: Path) -> None:
     KEPT["early"] = []
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
