@@ -5,8 +5,6 @@ an error that names the nearest valid one.
 """
 
 import datetime as dt
-import difflib
-import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from curation.config_dedup import Decontaminate, Dedup, Section
+from curation.config_errors import explain, nearest  # noqa: F401 - others take `nearest` from here
 from curation.errors import ConfigError
 
 Trust = Literal["human", "premium", "unknown", "synthetic"]
@@ -308,7 +307,10 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         try:
             loaded = yaml.safe_load(Path(path).read_text("utf-8"))
         except OSError as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}", "bad-configuration") from None
+            folder = f"; give an output folder with --output {path}" if Path(path).is_dir() else ""
+            raise ConfigError(
+                f"cannot read the configuration {path}: {error.strerror}{folder}", "bad-configuration"
+            ) from None
         except UnicodeDecodeError:
             raise ConfigError(
                 f"{path} is no configuration; give data with --input {path}",
@@ -339,7 +341,7 @@ def load(path: str | None = None, values: Mapping[str, Any] | None = None, sets:
         return Config.model_validate(data)
     except ValidationError as error:
         where = f"{path}: " if path else ""
-        raise ConfigError(where + "\n".join(_explain(e) for e in error.errors()), "bad-configuration") from None
+        raise ConfigError(where + "\n".join(explain(e, Config) for e in error.errors()), "bad-configuration") from None
 
 
 def overlay(under: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -361,34 +363,3 @@ def overlay(under: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]
         else:
             merged[key] = value
     return merged
-
-
-def _explain(error: Any) -> str:
-    location = [part for part in error["loc"] if not str(part).startswith("function-")]
-    dotted = ".".join(str(part) for part in location)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {dotted!r}{nearest(str(location[-1]), _keys_at(location[:-1]))}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{dotted}: {message} (got {error['input']!r})" if error["type"] != "value_error" else f"{dotted}: {message}"
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        if isinstance(part, int):
-            model = typing.get_args(model)[0]
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        model = field.annotation
-    return list(getattr(model, "model_fields", {}))
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`: did you mean 'x'?` for the nearest of the known names, else a list of them, for error messages."""
-    names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f": did you mean {close[0]!r}?"
-    return f"; there is {', '.join(names)}" if names else ""

@@ -61,6 +61,45 @@ def test_a_value_of_the_wrong_type(here):
     fails("run -i data.parquet -o out -s dedup.bands=many", "bad-configuration", "dedup.bands", "integer", "'many'")
 
 
+@pytest.mark.parametrize(
+    "given, way_out",
+    [
+        ("select.tokens=10M", "a number without a unit: 10000000"),
+        ("select.tokens=2B", "a number without a unit: 2000000000"),
+        ("select.rate=50%", "a share is a number from 0 to 1: 0.5"),
+        ("dedup.memory_mb=4GB", "a number of megabytes, without a unit: 4000"),
+    ],
+)
+def test_a_number_with_a_unit(here, given, way_out):
+    fails(f"run -i data.parquet -o out -s {given}", "bad-configuration", given.partition("=")[0], way_out)
+
+
+def test_a_key_without_its_section_and_a_section_without_its_key(here):
+    start = "run -i data.parquet -o out "
+    fails(start + "-s tokens=1000", "bad-configuration", "unknown key 'tokens'", "'select.tokens'")
+    fails(start + "--tokens=1000", "usage", "'--tokens'", "--set select.tokens=1000000")
+    fails(start + "-s dedup=false", "bad-configuration", "dedup holds keys", "dedup.enabled", "got False")
+    fails(start + "-s mix.columns=quality", "bad-configuration", "set mix.columns.NAME")
+
+
+def test_mixing_what_holds_no_run(here):
+    Path("folder").mkdir()
+    fails("mix -o folder -s select.rate=.5", "no-finished-run", "folder holds no finished run")
+    fails("mix -o data.parquet -s select.rate=.5", "no-finished-run", "data.parquet holds no finished run")
+    fails("mix folder -s select.rate=.5", "bad-configuration", "give an output folder with --output folder")
+
+
+def test_json_that_is_no_lines(here):
+    rows = [{"text": "one"}, {"text": "two"}]
+    for name, content, way_out in (
+        ("a.json", json.dumps(rows), "jq -c '.[]' FILE"),
+        ("b.json", json.dumps(rows, indent=2), "jq -c '.[]' FILE"),
+        ("c.json", json.dumps(rows[0], indent=2), "jq -c . FILE"),
+    ):
+        Path(name).write_text(content)
+        fails(f"dedup -i {name} -o {name}-out -q", "nothing-readable", name, "one record a line", way_out, exit=1)
+
+
 def test_text_that_is_bytes(here):
     pq.write_table(pa.table({"text": pa.array([b"a", b"b"])}), "bytes.parquet")
     fails("run -i bytes.parquet -o out", "wrong-column-type", "'text'", "is binary", "UTF-8", "cast")

@@ -124,7 +124,7 @@ def read(output: str) -> dict[str, Any] | None:
     try:
         with files.open_file(url) as file:
             return orjson.loads(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{url} is damaged ({error}); delete it and run again", "no-finished-run") from None

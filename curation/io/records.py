@@ -15,6 +15,12 @@ from curation.io.lines import Broken, Line
 from curation.io.opening import UTF8_MARK
 from curation.io.quarantine import BadRecord
 
+#: what to do with JSON that is not written as lines, by what stands alone on its first line
+ONE_A_LINE = {
+    b"[": "; JSON lines hold one record a line: jq -c '.[]' FILE makes them of an array",
+    b"{": "; JSON lines hold one record a line: jq -c . FILE makes them of records over several lines",
+}
+
 
 class Block(NamedTuple):
     """Consecutive lines, the first of them the physical record `row`."""
@@ -66,7 +72,7 @@ def parse(
         try:
             record = orjson.loads(line.data)
         except orjson.JSONDecodeError as error:
-            code, message = "invalid_json", str(error)
+            code, message = "invalid_json", str(error) + ONE_A_LINE.get(line.data.strip(), "")
             try:
                 line.data.decode()
             except UnicodeDecodeError as broken:
@@ -76,6 +82,7 @@ def parse(
         code = ""
         if not isinstance(record, dict):
             code, message = "not_an_object", f"the line is a JSON {type(record).__name__}, not an object"
+            message += ONE_A_LINE[b"["] if isinstance(record, list) else ""
         elif text not in record:
             code, message = "text_missing", f"the record has no field {text!r}"
         elif not (record[text] is None or isinstance(record[text], str)):

@@ -16,7 +16,9 @@ PAUSE = 0.2  # seconds before the second try, doubled each time
 #: errors that another try does not change
 FINAL = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 #: packages whose errors are those of a connection even where they are no OSError
-CLIENTS = frozenset({"aiohttp", "aiobotocore", "botocore", "gcsfs", "google", "azure", "adlfs", "requests", "urllib3"})
+CLIENTS = frozenset(
+    {"aiohttp", "aiobotocore", "botocore", "gcsfs", "google", "azure", "adlfs", "httpx", "requests", "urllib3"}
+)
 
 
 class Unreachable(RuntimeError):
