@@ -154,7 +154,8 @@ def group(chunks: Iterable[np.ndarray], below: int | None = None) -> np.ndarray:
 
 def distinct(*rows: np.ndarray) -> np.ndarray:
     """The values of some arrays of integers, sorted, each once. By sorting: `np.unique` hashes, which takes longer."""
-    found = np.sort(np.concatenate(rows))
+    found = np.concatenate(rows)
+    found.sort()
     return found[np.concatenate([[True], found[1:] != found[:-1]])] if len(found) else found
 
 
