@@ -88,8 +88,8 @@ def check_columns(batches: beam.PCollection, stage: str, names: Iterable[str | N
     """Raise ValueError where it is known that the batches lack one of the columns (None stands for no column), and
     TypeError where the elements are known to be something else than batches.
 
-    What batches have is known where they come from `ReadShards` or `FromRows` through transforms of this package.
-    Elsewhere the first batch tells.
+    What batches have is known where they come from `ReadShards` (then of its first file) or `FromRows` through
+    transforms of this package. Elsewhere the first batch tells.
     """
     kind = batches.element_type
     if kind is not None and not beam.typehints.typehints.is_consistent_with(kind, pa.RecordBatch):

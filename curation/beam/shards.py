@@ -71,14 +71,12 @@ class ReadShards(beam.PTransform):
 
 
 def _know(batches: beam.PCollection, shards: Sequence[Shard], text: str) -> beam.PCollection:
-    """The batches, of which it is known that they have the columns of all shards, where files say which they have."""
-    names: set[str] | None = None
-    for shard in shards:
-        schema = None if family(shard.relative) == "jsonl" else io.peek(shard, text)  # there a field may come late
-        if schema is None:
-            return batches
-        names = set(schema.names) if names is None else names & set(schema.names)
-    return batches if names is None else know_columns(batches, names)
+    """The batches, of which it is known that those of the first shard have its columns, where files say which they
+    have: a stage that needs another column would fail on that shard."""
+    if not shards or family(shards[0].relative) == "jsonl":  # where a field may come late
+        return batches
+    schema = io.peek(shards[0], text)
+    return batches if schema is None else know_columns(batches, schema.names)
 
 
 def _entry(item: Inputs) -> Input:

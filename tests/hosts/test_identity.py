@@ -88,7 +88,7 @@ def datatrove_ray(values: dict[str, Any], folder: Path) -> None:
     with (folder / "said").open("w+b") as said:  # a file: a pipe would stay open for as long as a process of Ray lives
         done = subprocess.run(
             [*apart, *command, *script(values, folder, "--ray")], env=environment, stdout=said, stderr=said,
-            timeout=900, check=False,
+            timeout=1800, check=False,
         )  # fmt: skip
         said.seek(0)
         assert done.returncode == 0, said.read().decode("utf-8", "replace")[-3000:]
