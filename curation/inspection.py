@@ -198,7 +198,7 @@ def _bad_block(relative: str, record: io.BadRecord) -> str:
     """A record that could not be read: where it stands, what is wrong, and its first bytes made visible."""
     lost = f"{record.count:,} records" if record.count > 1 else "one record"
     at = "" if record.offset is None else f", byte {record.offset:,}"
-    message = _visible(record.message.encode("utf-8", "surrogateescape"))
+    message = " ".join(_visible(record.message.encode("utf-8", "surrogateescape")).split())  # libraries break lines
     lines = [f"{relative.removesuffix('.parquet')}, record {record.row:,}{at}: {lost}, {record.error}: {message}"]
     raw = record.raw or b""
     if raw:
