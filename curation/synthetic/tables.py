@@ -71,12 +71,12 @@ def variants(data: HeldOut) -> list[str]:
     return lines
 
 
-def percent(hits: np.ndarray) -> str:
+def percent(hits: np.ndarray, digits: int = 1) -> str:
     """Share in per cent with its Wilson interval."""
     n, p, z = len(hits), float(np.mean(hits)), 1.96
     middle, spread = (p + z * z / 2 / n), z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
     low, high = (max(0.0, (middle + sign * spread) / (1 + z * z / n) * 100) for sign in (-1, 1))
-    return f"{100 * p:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{100 * p:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def false_positives(data: HeldOut) -> list[str]:

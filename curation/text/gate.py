@@ -20,7 +20,7 @@ from curation.kernels.tokens import WORD
 from curation.text.tokens import Tokens
 
 #: changes whenever the gate of some text changes; part of the hash that signals carry
-GATE_VERSION = "gate-3"
+GATE_VERSION = "gate-4"
 GATES = ("prose", "code", "table", "list", "maths", "boilerplate", "short", "empty", "mixed")
 PROSE, CODE, TABLE, LIST, MATHS, BOILERPLATE, SHORT, EMPTY, MIXED = range(9)
 LANGS = ("en", "other", "und")
@@ -97,6 +97,7 @@ def measures(tokens: Tokens, data: np.ndarray, starts: np.ndarray) -> dict[str, 
         "list": lines[:, counts.LIST_BYTES] / black,
         "list_bytes": lines[:, counts.LIST_BYTES] / np.maximum(lines[:, counts.LIST_LINES], 1),
         "maths": lines[:, counts.MATHS] / black,
+        "formulas": lines[:, counts.MATHS].astype(np.float64),
         "letters": lines[:, counts.LETTERS] / black,
         "digits": lines[:, counts.DIGITS] / black,
         "sentences": lines[:, counts.SENTENCES] / words,
@@ -148,9 +149,12 @@ def _traces(m: dict[str, np.ndarray]) -> np.ndarray:
     code |= (beside > 0.04) & (m["code"] > 0.08)
     code |= (m["keywords"] > 0.02) & (m["code"] > 0.12)
     code |= (m["english"] < 0.21) & (m["joints"] > 0.03) & (m["code"] > 0.04)
-    table = ((m["rows"] > 0.5) & (m["lines"] >= 6)) | (m["letters"] < 0.74)
+    # columns of prose beside columns of numbers, or no sentence that ends
+    rows = (m["rows"] > 0.5) | ((m["rows"] > 0.2) & (m["digits"] > 0.08))
+    rows |= (m["rows"] > 0.3) & (m["sentences"] < 0.02)
+    table = (rows & (m["lines"] >= 6)) | (m["letters"] < 0.74)
     maths = (m["maths"] > 0.01) | ((m["maths"] > 0.0005) & (m["code"] > 0.1))
-    maths |= (m["maths"] > 0.003) & (m["joints"] > 0.05)
+    maths |= (m["maths"] > 0.003) & ((m["joints"] > 0.05) | (m["formulas"] >= 4))
     return np.asarray(code | table | maths)
 
 

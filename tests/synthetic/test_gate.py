@@ -128,13 +128,28 @@ DOCSTRING = textwrap.indent(textwrap.fill(ESSAY * 2, 70), "    ")
 PAPER = ESSAY + r"Let $x \in \mathbb{R}$ be one of them, and $y \to x$ another, so $\alpha x = y$. " + ESSAY
 
 
+# columns that blanks keep apart: where a cell fills its column, or ends as a sentence does, one gap is missing
+ALIGNED = "".join(
+    f"{i + 1:<5}{line + '.' * (i % 2):<89}20{i % 30:02d}-04-11    {100 + 7 * i}\n"
+    for i, line in enumerate(textwrap.wrap(ESSAY * 4, 90))
+)
+LECTURE = (ESSAY + "Let $x$ be one of them. ") * 3
+
+
 @pytest.mark.parametrize(
     "text",
-    [f"/*\n{HEADER} */\n", RECORDS, WIDE, WIDE.replace(" | ", "\t"), DOCSTRING, PAPER, PAPER * 5],
-    ids=["comment", "csv", "bars", "tabs", "docstring", "paper", "long paper"],
+    [f"/*\n{HEADER} */\n", RECORDS, WIDE, WIDE.replace(" | ", "\t"), ALIGNED, DOCSTRING, PAPER, PAPER * 5, LECTURE],
+    ids=["comment", "csv", "bars", "tabs", "aligned", "docstring", "paper", "long paper", "lecture"],
 )
 def test_prose_with_traces_of_something_else_is_mixed(text: str) -> None:
     assert gated(text) == [("mixed", "en")]
+
+
+@pytest.mark.parametrize(
+    "text", [ESSAY + "It was $x$ all along. " + ESSAY, ESSAY + "He owed me $20 and then $30, or $40. " * 3 + ESSAY]
+)
+def test_one_formula_or_some_prices_leave_prose_prose(text: str) -> None:
+    assert gated(text) == [("prose", "en")]
 
 
 def test_any_bytes_have_a_verdict() -> None:
