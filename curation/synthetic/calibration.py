@@ -25,6 +25,8 @@ LEAST_ANCHORS = 100  # human documents below which a stratum pools
 #: label at all
 HUMAN_BELOW = 0.1
 
+#: Student's t at .975 for 1, 2, ... degrees of freedom; more groups take the last
+_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 _GATE_REASONS = tuple(f"not_prose:{name}" for name in GATES)
 #: reasons by code; 0 is none. `short` is also an empty document's reason
 REASONS = ("", "short", "not_scored", "language", "uncertain", "no_anchors", *_GATE_REASONS)
@@ -42,8 +44,8 @@ class Calibration(NamedTuple):
     fpr: the rate asked for; sources: names of rows 0..n-1 (row n: any other); threshold float64[k, r, l,
     rates] and level float64[k, r, l, rates], the rate that each threshold truly has, over (fpr, *RATES);
     median float64[k, r, l]; anchors int64[k, r, l] behind them; basis uint8[k, r, l] into BASES; slope,
-    intercept float64[k]; tpr_median, tpr_low, tpr_high float64[k, rates]: detection rates over left-out sources, the
-    median and the quantiles at .1 and .9; warnings: what to tell the user.
+    intercept float64[k]; tpr, tpr_low, tpr_high float64[k, rates]: mean detection rate of the groups left out of
+    training, and the limits between which that of one more lies (95 %); warnings: what to tell the user.
     """
 
     fpr: float
@@ -55,7 +57,7 @@ class Calibration(NamedTuple):
     basis: np.ndarray
     slope: np.ndarray
     intercept: np.ndarray
-    tpr_median: np.ndarray
+    tpr: np.ndarray
     tpr_low: np.ndarray
     tpr_high: np.ndarray
     warnings: tuple[str, ...]
@@ -107,7 +109,7 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
                     fallback, middle = _of_model(model, KINDS[kind], length, rates)
                     threshold[at], level[at], median[at] = fallback, rates, middle
                     basis[at] = BASES.index("model")
-    tpr = [np.array(list(model.calibration[k]["tpr"].values()), np.float64).reshape(-1, len(RATES)) for k in KINDS]
+    detected = np.stack([_detection(model.calibration[kind]["tpr"]) for kind in KINDS], axis=1)
     return Calibration(
         fpr,
         sources,
@@ -118,9 +120,7 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
         basis,
         np.array([model.calibration[k]["slope"] for k in KINDS]),
         np.array([model.calibration[k]["intercept"] for k in KINDS]),
-        np.stack([np.median(t, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
-        np.stack([np.quantile(t, 0.1, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
-        np.stack([np.quantile(t, 0.9, axis=0) if len(t) else np.full(len(RATES), np.nan) for t in tpr]),
+        *detected,
         tuple(_warnings(anchors, sources, basis[0], least, fpr)),
     )
 
@@ -180,6 +180,23 @@ def stratum_rows(calibration: Calibration, source: np.ndarray) -> np.ndarray:
         return np.zeros(len(names), np.int64)
     place = np.minimum(np.searchsorted(known, names), len(known) - 1)
     return np.where(known[place] == names, place, len(known))
+
+
+def _detection(measured: dict[str, list[float]]) -> np.ndarray:
+    """float64[3, rates]: mean detection rate of the left-out groups, and the prediction interval of one more.
+
+    Mean -+ t s sqrt(1 + 1 / k) for k groups (Higgins et al. 2009), inside of 0 and 1; one group alone says nothing of
+    the spread. NaN without a group.
+    """
+    rates = np.array(list(measured.values()), np.float64).reshape(-1, len(RATES))
+    k = len(rates)
+    if k == 0:
+        return np.full((3, len(RATES)), np.nan)
+    if k == 1:
+        return np.stack([rates[0], np.zeros(len(RATES)), np.ones(len(RATES))])
+    mean = rates.mean(axis=0)
+    spread = _T95[min(k - 1, len(_T95)) - 1] * np.sqrt(1 + 1 / k) * rates.std(axis=0, ddof=1)
+    return np.stack([mean, np.maximum(mean - spread, 0), np.minimum(mean + spread, 1)])
 
 
 def _of_model(model: Model, kind: str, length: int, rates: tuple[float, ...]) -> tuple[np.ndarray, float]:

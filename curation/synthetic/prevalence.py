@@ -3,8 +3,8 @@
 Counting labels is wrong by the detector's errors. Instead: of f of the human documents pass a threshold by
 construction, and a share TPR of the synthetic ones does, so the share of passing documents c gives (c - f) /
 (TPR - f) (adjusted count, Forman 2008); the estimate is the median over several f. TPR is not known for a new
-corpus: its spread over sources left out of training is part of the interval, as is the sampling of anchors
-and documents, both in squares, as they have nothing to do with each other.
+corpus: how far that of one more source may lie from those left out of training is part of the interval, as is the
+sampling of anchors and documents, both in squares, as they have nothing to do with each other.
 """
 
 from typing import Any, NamedTuple
@@ -19,8 +19,6 @@ UNIT = 1 << 20  # weights are summed as integers of this fraction
 P_BINS = 256
 _INTERVAL_AT = RATES.index(0.1)
 _Z = 1.96
-#: detection rates are known by their quantiles at .1 and .9 over left-out sources, 1.28 deviations from the middle
-_TO_95 = 1.96 / 1.28
 #: documents are resampled by host or page in the wild, so the sampling variance of single documents is
 # doubled
 _DESIGN_EFFECT = 2.0
@@ -132,7 +130,7 @@ def _share(state: Passing, calibration: Calibration, k: int) -> dict[str, Any]:
     error += 1 / effective
     low = min(max((c - f - error) / (1 - f), 0.0), 1.0)
     result |= {"low": _round(low), "lower_bound": _round(low)}
-    middle, least, most = calibration.tpr_median[k], calibration.tpr_low[k], calibration.tpr_high[k]
+    middle, least, most = calibration.tpr[k], calibration.tpr_low[k], calibration.tpr_high[k]
     if not np.isfinite(middle).all():
         return result | {"reason": "the model has no detection rates from left-out sources: a lower bound only"}
     estimates = (passed - level) / np.maximum(middle - level, 0.05)
@@ -141,8 +139,8 @@ def _share(state: Passing, calibration: Calibration, k: int) -> dict[str, Any]:
     rates = np.maximum(np.array([most[_INTERVAL_AT], middle[_INTERVAL_AT], least[_INTERVAL_AT]]) - f, 0.05)
     below, around, beyond = (c - f) / rates
     sampling = error / float(rates[1])
-    low = max(estimate - float(np.hypot(_TO_95 * (around - below), sampling)), 0.0)
-    high = min(estimate + float(np.hypot(_TO_95 * (beyond - around), sampling)), 1.0)
+    low = max(estimate - float(np.hypot(around - below, sampling)), 0.0)
+    high = min(estimate + float(np.hypot(beyond - around, sampling)), 1.0)
     return result | {"estimate": _round(estimate), "low": _round(low), "high": _round(high)}
 
 

@@ -16,6 +16,7 @@ from curation.synthetic import (
     weighed,
 )
 from curation.synthetic.calibration import Calibration
+from curation.synthetic.model import Model
 from curation.synthetic.prevalence import Passing
 
 MODEL = load_model()
@@ -123,6 +124,33 @@ def test_few_anchors_widen_the_interval() -> None:
     narrow = prevalence(count(logit), CALIBRATION)["s"]
     wide = prevalence(passing(few, logit, *full), few)["s"]
     assert wide["high"] - wide["low"] > narrow["high"] - narrow["low"]
+
+
+def measured_by(rates: list[float]) -> Model:
+    """The model as if groups with these detection rates, whatever the threshold, had been left out."""
+    tpr = {f"group {i}": [rate] * 6 for i, rate in enumerate(rates)}
+    return MODEL._replace(calibration={kind: found | {"tpr": tpr} for kind, found in MODEL.calibration.items()})
+
+
+def test_the_interval_is_that_of_a_group_more() -> None:
+    # mean .7, deviation .1, t = 4.303 for three groups: .7 -+ .497, of which 1 is the end
+    model = measured_by([0.6, 0.7, 0.8])
+    logit = np.random.default_rng(1).normal(-2, 1, 4000).astype(np.float32)
+    known = anchor_state(logit, logit, np.full(4000, 200), np.full(4000, "web"), np.ones(4000, bool))
+    found = calibrate(known, model, 0.01)
+    np.testing.assert_allclose(found.tpr[0], 0.7)
+    np.testing.assert_allclose(found.tpr_low[0], 0.7 - 4.303 * 0.1 * np.sqrt(4 / 3), atol=1e-6)
+    np.testing.assert_array_equal(found.tpr_high[0], 1.0)
+    one = calibrate(known, measured_by([0.7]), 0.01)
+    assert one.tpr_low[0].tolist() == [0.0] * 6 and one.tpr_high[0].tolist() == [1.0] * 6
+    widths = []
+    for of_model in (measured_by([0.7] * 8), model, measured_by([0.7])):
+        calibration = calibrate(known, of_model, 0.01)
+        n = 6000
+        full = np.full(n, 200), np.full(n, "web"), np.full(n, "s"), np.ones(n, bool)
+        share = prevalence(passing(calibration, crawl(n, 0.05, 5), *full), calibration)["s"]
+        widths.append(share["high"] - share["low"])
+    assert widths[0] < widths[1] < widths[2]
 
 
 def test_without_anchors_there_is_a_reason_and_no_number() -> None:
