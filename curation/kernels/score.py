@@ -113,6 +113,20 @@ def bucket_kernel(hashes, kinds, lengths, begin, end, vocabulary, buckets, ends)
     return n
 
 
+@njit(inline="always")
+def _windows(kinds, start, stop, least):
+    """How many windows a document is read through: its beginning, and its middle if it is long; 0 below `least`
+    words."""
+    words = 0
+    for t in range(start, stop):
+        words += kinds[t] & WORD
+        if words >= least:
+            break
+    if words < least or words == 0:
+        return 0
+    return 2 if stop - start > 2 * WINDOW else 1
+
+
 @njit(nogil=True, cache=True)
 def score_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, check, scales, least, logit, logit_check):
     """Score each document with both models in one pass over the tokens of its windows.
@@ -125,16 +139,11 @@ def score_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, check, sc
     turn = np.int64(0)
     for d in range(len(offsets) - 1):
         start, stop = offsets[d], offsets[d + 1]
-        words = 0
-        for t in range(start, stop):
-            words += kinds[t] & WORD
-            if words >= least:
-                break
-        if words < least or words == 0:
+        windows = _windows(kinds, start, stop, least)
+        if windows == 0:
             logit[d] = np.nan
             logit_check[d] = np.nan
             continue
-        windows = 2 if stop - start > 2 * WINDOW else 1
         begin = start
         sum_all = 0.0
         sum_check = 0.0
@@ -176,15 +185,10 @@ def ratio_kernel(hashes, kinds, lengths, offsets, vocabulary, weights, scales, m
     turn = np.int64(0)
     for d in range(len(offsets) - 1):
         start, stop = offsets[d], offsets[d + 1]
-        words = 0
-        for t in range(start, stop):
-            words += kinds[t] & WORD
-            if words >= least:
-                break
-        if words < least or words == 0:
+        windows = _windows(kinds, start, stop, least)
+        if windows == 0:
             score[d] = np.nan
             continue
-        windows = 2 if stop - start > 2 * WINDOW else 1
         begin = start
         mean = 0.0
         chosen = weights[model[d]]
