@@ -1,7 +1,7 @@
 """Carry out the steps of a job with threads of this process.
 
 The kernels and Arrow release the interpreter lock, so threads use every core without pickling or start-up. The
-chunks of a shuffle stay in memory up to a limit and go to temporary files beyond it.
+chunks of a shuffle stay in memory up to a limit and go to a temporary file beyond it.
 """
 
 import os
@@ -10,8 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -81,21 +80,23 @@ def _all(pool: ThreadPoolExecutor, function: Any, items: Any) -> list[Any]:
 
 
 class Partitions:
-    """Chunks of bytes by partition number, in memory up to a limit in bytes and in temporary files beyond it."""
+    """Chunks of bytes by partition number, in memory up to a limit in bytes and in a temporary file beyond it."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._held = 0
         self._chunks: dict[int, list[np.ndarray]] = defaultdict(list)
         self._lock = threading.Lock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        # without a name, so that a killed process leaves nothing behind
+        self._file: IO[bytes] | None = None
+        self._spilled: dict[int, list[tuple[int, int]]] = defaultdict(list)  # offsets and lengths in it
 
     def __enter__(self) -> "Partitions":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._file is not None:
+            self._file.close()
 
     def add(self, chunks: dict[int, np.ndarray]) -> None:
         """Take chunks that a shard emits; safe to call from many threads."""
@@ -112,20 +113,34 @@ class Partitions:
 
     def chunks(self, number: int) -> Iterator[np.ndarray]:
         """The chunks of one partition."""
-        if self._folder is not None and (path := self._path(number)).exists():
-            yield np.fromfile(path, np.uint8)
+        extents = self._spilled.get(number, ())
+        if extents:
+            data = np.empty(sum(length for _, length in extents), np.uint8)
+            at = 0
+            for offset, length in extents:
+                self._read(offset, data[at : at + length])
+                at += length
+            yield data
         yield from self._chunks[number]
 
-    def _path(self, number: int) -> Path:
-        assert self._folder is not None
-        return Path(self._folder.name) / f"{number}.bin"
+    def _read(self, offset: int, into: np.ndarray) -> None:
+        file: Any = self._file
+        with self._lock:
+            file.seek(offset)
+            if file.readinto(into) != len(into):
+                raise OSError("a temporary file of the shuffle is shorter than what was written to it")
 
     def _spill(self) -> None:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="curation-")
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="curation-")  # noqa: SIM115 - closed on exit
+        end = self._file.seek(0, os.SEEK_END)
         for number, chunks in self._chunks.items():
-            with self._path(number).open("ab") as file:
-                for chunk in chunks:
-                    file.write(chunk.data)
+            start = end
+            for chunk in chunks:
+                self._file.write(chunk.data)
+                end += chunk.nbytes
+            if end > start:
+                self._spilled[number].append((start, end - start))
             chunks.clear()
+        self._file.flush()  # a full disk is told now
         self._held = 0

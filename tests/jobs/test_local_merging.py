@@ -3,11 +3,13 @@
 import random
 import threading
 
+import numpy as np
 import pytest
 
 from curation.config import Config
 from curation.local import execute
 from curation.local.merging import Merging
+from curation.local.runner import Partitions
 from curation.plan import Job, Shard, Step
 from curation.progress import Observer
 
@@ -66,3 +68,19 @@ def test_a_step_with_many_shards_holds_few_results():
     execute([step], job, Observer())
     assert seen == [list(range(200))]
     assert Counted.most < 40
+
+
+def test_chunks_of_a_shuffle_come_whole_from_disk_and_nothing_has_a_name_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sent: dict[int, list[int]] = {}
+    with Partitions(memory=500) as partitions:
+        for shard in range(40):
+            chunks = {p: np.full(shard % 7 * 20 + p, shard, np.uint8) for p in range(5) if (shard + p) % 3}
+            for number, chunk in chunks.items():
+                sent.setdefault(number, []).extend(chunk.tolist())
+            partitions.add(chunks)
+        assert partitions._spilled  # it did not fit
+        assert not list(tmp_path.iterdir())
+        for _ in range(2):
+            found = {p: np.concatenate(list(partitions.chunks(p))).tolist() for p in partitions.numbers()}
+            assert found == sent
