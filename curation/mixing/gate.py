@@ -1,7 +1,7 @@
 """The coverage gate: documents are reweighted only where the reference has something to say about them.
 
 A reference without stories would otherwise teach the mix to drop stories. Documents fall into cells: prose by the
-nearest of ten centroids of the reference's style scalars, prose further from all of them than nearly all of the
+nearest of up to ten centroids of the reference's style scalars, prose further from all of them than nearly all of the
 reference, every other gate class, and other languages. A cell is covered
 when the reference's share of it is at least a tenth of the crawl's share of base weight (base weight, so that a cell
 that is full of suspected machine text is not mistaken for a missing genre). Outside the covered cells documents keep
@@ -22,6 +22,7 @@ from curation.kernels import moments
 from curation.kernels.hashing import mix64_array
 
 CENTROIDS = 10
+PER_CENTROID = 12  # documents of one half of a reference, so that most cells hold LEAST_DOCUMENTS of the other half
 CLASSES = ("code", "table", "list", "maths", "boilerplate", "short", "empty")  # gate classes besides prose
 PROSE = ("prose", "mixed")  # what has a probability
 LEAST_SHARE = 0.1  # machine text fills a cell up to its share of the crawl; a missing genre is not there at all
@@ -51,8 +52,11 @@ class Coverage(NamedTuple):
     mean: float  # mean of the same over all documents
 
 
-def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.ndarray:
+def centroids(scalars: np.ndarray, count: int | None = None, seed: int = 1) -> np.ndarray:
     """float64[at most count, 16 + 1]: k-means centroids of float64[docs, 16] standardised scalars, in a fixed order.
+
+    count: by default one for every 12 documents, and no more than ten. More cells than a small reference can fill would
+    leave most of them uncovered, whatever the reference knows.
 
     The last column is the squared distance to the nearest centroid that 98 % of the documents stay within.
 
@@ -60,6 +64,7 @@ def centroids(scalars: np.ndarray, count: int = CENTROIDS, seed: int = 1) -> np.
     result depends on the order of `scalars`: give them in order of a hash. Fewer documents give fewer centroids.
     """
     points = np.ascontiguousarray(np.clip(scalars, -_CLIP, _CLIP))
+    count = min(CENTROIDS, max(1, len(points) // PER_CENTROID)) if count is None else count
     points = np.unique(points, axis=0) if len(points) < count else points
     if len(points) == 0:
         return np.zeros((1, scalars.shape[1] + 1))

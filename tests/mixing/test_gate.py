@@ -23,6 +23,16 @@ def test_few_or_equal_documents_give_fewer_centroids():
     assert len(gate.centroids(np.eye(16)[:3])) <= 3
 
 
+def test_a_small_reference_has_cells_that_it_can_fill():
+    points = np.random.default_rng(3).normal(size=(400, 16))
+    assert [len(gate.centroids(points[:n])) for n in (1, 11, 30, 60, 119, 120, 400)] == [1, 1, 2, 5, 9, 10, 10]
+    profile, crawl = profile_of(signals(110, 0, 5)), signals(400, 0, 6)
+    cell = gate.cells(crawl, design_matrix(crawl, profile.standard)[:, CORE_COLUMNS], profile.centroids, "en")
+    same = np.ones(len(cell))
+    found = gate.coverage(gate.cell_sums(cell, same, same, gate.cell_count(profile.centroids)), profile.cell_documents)
+    assert found.share > 0.6  # .2 with ten cells of five documents each
+
+
 def test_cells_follow_gate_language_and_distance():
     profile = profile_of(signals(600, 0, 1))
     batch = signals(6, 0, 2, gate=pa.array(["prose", "code", "prose", "riddle", "prose", "empty"]),
