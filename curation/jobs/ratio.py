@@ -159,7 +159,9 @@ def _fit(job: Job, merged: Sides | None, context: Context) -> dict[str, Any]:
     if job.config.reference is not None:
         reference = ratio.unpack_sample(stages.load_profile(job.config.reference).ratio)
     try:
-        fitted = synthetic.fit_ratio(reference, sides.crawl)
+        detect = job.config.detect
+        detector = synthetic.load_model(detect.model) if detect.enabled else None
+        fitted = synthetic.fit_ratio(reference, sides.crawl, detector)
     except ValueError as error:
         raise ConfigError(f"mix.mode ratio: {error}; give more text, or mix.mode balance, soft or none") from None
     with io.atomic(_path(job)) as file:

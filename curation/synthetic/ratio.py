@@ -11,6 +11,11 @@ logit that is linear in a score fits it. The scores of the halves are therefore 
 its own: p_crawl / p_reference = 1 - a + a exp(-(slope * score + intercept)), the modified logistic regression of
 positive-unlabelled learning (Jaskie et al. 2019). With a = 1 this is Platt's.
 
+What a detector knows of generators elsewhere need not be learned again from a small reference. Its weights are of the
+same features, so the score that is read through the curve may be a mean of the fitted one and its own, in the parts
+that make the documents that the fit did not see likeliest (stacking, Wolpert 1992). A detector that does not help here
+gets no part.
+
 Samples of both sides are the documents with the smallest hashes, so neither their order nor how they were cut into
 shards has a part in the fit.
 """
@@ -27,12 +32,12 @@ from curation.kernels.hashing import mix64_array
 from curation.kernels.logistic import fit_kernel, predict_kernel
 from curation.kernels.score import BITS, BUCKETS, bucket_kernel, log_ratio_kernel, ratio_kernel
 from curation.kernels.tokens import WORD
-from curation.synthetic.model import load_model
+from curation.synthetic.model import Model, load_model
 from curation.synthetic.packed import digest, pack, unpack
 from curation.synthetic.training import quantise
 from curation.text.tokens import TOKENISER, Tokens
 
-RATIO_VERSION = "ratio-2"
+RATIO_VERSION = "ratio-3"
 SAMPLE = 8192  # documents of each side that a fit looks at
 STORED = 4096  # of a reference, that its profile keeps
 SPAN = 400  # tokens of a document that are fitted to, from its beginning
@@ -40,6 +45,7 @@ LEAST_WORDS = 20  # below which a document has no score
 LEAST_DOCUMENTS = 100  # of each side
 EPOCHS, RATE, PENALTY = 2, 0.05, 3e-4
 _SHARES = np.round(np.linspace(0.05, 1.0, 20), 2)  # of text unlike the reference's, that are tried
+_PARTS = tuple(i / 10 for i in range(11))  # of a detector in the score, that are tried
 _GRID = 64  # scores are counted in units of 1 / 64
 _LARGEST = 32.0  # magnitude of a score
 _RIDGE = 1e-4  # keeps the slope finite where the sides are separated without error
@@ -148,8 +154,11 @@ def unpack_sample(arrays: Mapping[str, np.ndarray]) -> Sample:
     return Sample(arrays["keys"].astype(np.uint64), arrays["ties"].astype(np.uint64), ends, buckets)
 
 
-def fit_ratio(reference: Sample, crawl: Sample) -> Ratio:
+def fit_ratio(reference: Sample, crawl: Sample, detector: Model | None = None) -> Ratio:
     """The models of both halves, from samples of the two sides.
+
+    detector: a model of synthetic text whose score may take part. It should not have been trained on the reference,
+    whose documents it would then know by heart.
 
     Raises ValueError when a half of a side has fewer than 50 documents.
     """
@@ -166,16 +175,20 @@ def fit_ratio(reference: Sample, crawl: Sample) -> Ratio:
     ends = np.concatenate([reference.ends, crawl.ends[1:] + reference.ends[-1]])
     half = _half(keys)
     weights, scales, links = np.empty((2, BUCKETS), np.int8), np.empty(2), np.empty((2, 3))
-    separation, logs = [], np.empty(len(keys), np.float32)
+    known = None if detector is None else detector.weights.astype(np.float32) * np.float32(-detector.scales[0])
+    separation, parts, logs = [], [], np.empty(len(keys), np.float32)
     for model in (0, 1):
         rows, out = np.flatnonzero(half != model), np.flatnonzero(half == model)
         fitted = _fit(buckets, ends, label, keys, rows)
+        if known is not None:
+            fitted, part = _stack(fitted, known, buckets, ends, label, out)
+            parts.append(part)
         weights[model], scales[model] = quantise(fitted)
         scores = np.empty(len(out), np.float32)
         predict_kernel(buckets, ends, out, weights[model], 0.0, scores)
         scores = (scores * scales[model]).astype(np.float32)
         counts = _counts(scores, label[out])
-        links[model] = _link(counts)
+        links[model] = _link(counts)[0]
         separation.append(_auroc(counts))
         log_ratio_kernel(scores, half[out], links, _LARGEST, scores)
         logs[out] = scores
@@ -187,6 +200,7 @@ def fit_ratio(reference: Sample, crawl: Sample) -> Ratio:
         "mean": {name: round(float(values.mean()), 6) for name, values in sides.items()},
         "sd": {name: round(float(values.std()), 6) for name, values in sides.items()},
         "kurtosis": {name: round(_kurtosis(values), 6) for name, values in sides.items()},
+        **({"detector": parts} if parts else {}),
     }
     ratio = Ratio(weights, scales, links, report, "")
     return ratio._replace(version=digest(_header(ratio), _arrays(ratio)))
@@ -216,14 +230,17 @@ def ratio_scores(
     size: int = SAMPLE,
     least: int = LEAST_WORDS,
     seed: int = 1,
+    detector: Model | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(of the reference's documents, of the crawl's): log p_reference / p_crawl, float32, NaN below `least` words.
 
     All in memory: samples of at most `size` documents of each side, fit, and scores, each document's by the model that
-    did not see its half. ids are strings, one a document. Raises ValueError for too few documents (see `fit_ratio`).
+    did not see its half. ids are strings, one a document; detector as of `fit_ratio`. Raises ValueError for too few
+    documents (see `fit_ratio`).
     """
     sides = [(reference, ratio_keys(reference_ids, seed)), (crawl, ratio_keys(crawl_ids, seed))]
-    fitted = fit_ratio(*(sample(tokens, keys, long_enough(tokens, least), size) for tokens, keys in sides))
+    samples = [sample(tokens, keys, long_enough(tokens, least), size) for tokens, keys in sides]
+    fitted = fit_ratio(samples[0], samples[1], detector)
     first, second = (score_ratio(tokens, keys, fitted, least) for tokens, keys in sides)
     return first, second
 
@@ -257,6 +274,25 @@ def _fit(buckets: np.ndarray, ends: np.ndarray, label: np.ndarray, keys: np.ndar
     return weights
 
 
+def _stack(
+    fitted: np.ndarray, known: np.ndarray, buckets: np.ndarray, ends: np.ndarray, label: np.ndarray, out: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """(float32[2^21] weights, part of `known` in them): the mean of both, each by the deviation of its scores, under
+    which the documents `out`, that `fitted` was not fitted to, are likeliest."""
+    scores, spread = np.empty((2, len(out)), np.float32), []
+    for row, weights in zip(scores, (fitted, known), strict=True):
+        predict_kernel(buckets, ends, out, weights, 0.0, row)
+        spread.append(float(row.astype(np.float64).std()))
+    if min(spread) == 0.0:
+        return fitted, 0.0
+    scores /= np.array(spread, np.float32)[:, None]
+    losses = [_link(_counts((1 - part) * scores[0] + part * scores[1], label[out]))[1] for part in _PARTS]
+    part = _PARTS[int(np.argmin(losses))]  # the smallest of equals
+    if part == 0.0:
+        return fitted, 0.0
+    return ((1 - part) / spread[0] * fitted + part / spread[1] * known).astype(np.float32), part
+
+
 def _counts(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
     """int64[2, 2 * _LARGEST * _GRID + 1]: documents of the crawl and the reference by score."""
     place = np.rint((np.clip(scores.astype(np.float64), -_LARGEST, _LARGEST) + _LARGEST) * _GRID).astype(np.int64)
@@ -268,8 +304,9 @@ def _auroc(counts: np.ndarray) -> float:
     return float((reference * (np.cumsum(crawl) - crawl / 2)).sum())
 
 
-def _link(counts: np.ndarray) -> np.ndarray:
-    """(share, slope, intercept) of the likeliest curve through the scores of documents that the model did not see.
+def _link(counts: np.ndarray) -> tuple[np.ndarray, float]:
+    """(share, slope, intercept) of the likeliest curve through the scores of documents that the model did not see, and
+    its loss.
 
     For each share slope and intercept are found by Newton's method; a slope is never below 0.
     """
@@ -282,7 +319,7 @@ def _link(counts: np.ndarray) -> np.ndarray:
         loss, found = _curve(share, score, crawl, reference, found)
         if loss < likeliest - 1e-9:
             best, likeliest = np.array([share, *found]), loss
-    return best
+    return best, likeliest
 
 
 def _curve(

@@ -43,7 +43,9 @@ def test_the_column_is_what_the_core_says_and_weights_follow_it(tmp_path, profil
     reference = tokenise(pa.array(corpus.human()[260:]))
     crawl = tokenise(pa.array([rows[name] for name in table["id"].to_pylist()]))
     names = pa.array([f"r{i}" for i in range(len(reference.offsets) - 1)])
-    _, expected = synthetic.ratio_scores(reference, crawl, names, table["id"].combine_chunks())
+    _, expected = synthetic.ratio_scores(
+        reference, crawl, names, table["id"].combine_chunks(), detector=synthetic.load_model()
+    )
     found = table["ratio_logit"].to_numpy()
     np.testing.assert_array_equal(found, expected)
     machine = np.array([rows[name] in set(corpus.llm()) for name in table["id"].to_pylist()])

@@ -83,6 +83,32 @@ def test_a_document_is_scored_by_the_half_that_it_is_not_in():
     assert others[side].mean() - others[~side].mean() > gap + 0.1
 
 
+def test_a_detector_takes_the_part_in_which_it_helps():
+    random = np.random.default_rng(20)
+    habits = [f"zq{i}" for i in range(2000)]  # so many that a fit to a few texts meets few of them again
+    odd = [f"{text} {' '.join(random.choice(habits, 4))}" for text in texts(100, 21)]
+    tokens = [tokenise(pa.array(t)) for t in (texts(130, 22), [*odd, *texts(100, 23)])]
+    keys = [ratio.ratio_keys(ids(prefix, n)) for prefix, n in (("r", 130), ("c", 200))]
+    samples = [ratio.sample(t, k) for t, k in zip(tokens, keys, strict=True)]
+    alone = ratio.fit_ratio(*samples)
+    assert "detector" not in alone.report
+
+    known = np.zeros(BUCKETS, np.int8)
+    for word in habits:
+        known[ratio.sample(tokenise(pa.array([word])), np.zeros(1, np.uint64)).buckets] = 127
+    knowing = synthetic.load_model()._replace(weights=known, scales=np.array([0.05, 0.0, 1.0, 0.0]))
+    helped = ratio.fit_ratio(*samples, knowing)
+    assert min(helped.report["detector"]) > 0
+    assert min(helped.report["auroc"]) > max(alone.report["auroc"]) + 0.02
+    # one that takes human text for a machine's is wrong here, and one without any weight knows nothing
+    wrong = ratio.fit_ratio(*samples, knowing._replace(scales=-knowing.scales))
+    silent = ratio.fit_ratio(*samples, knowing._replace(weights=np.zeros(BUCKETS, np.int8)))
+    for found in (wrong, silent):
+        assert found.report["detector"] == [0.0, 0.0]
+        np.testing.assert_array_equal(found.weights, alone.weights)
+        np.testing.assert_array_equal(found.links, alone.links)
+
+
 def test_neither_order_nor_batches_have_a_part():
     reference, crawl = texts(200, 9), texts(300, 10, styled=0.3)
     expected = scores(reference, crawl)
