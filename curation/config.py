@@ -125,6 +125,9 @@ class Mix(Section):
         "auto", description="how documents are weighed; auto balances when there is a reference, else weighs nothing"
     )
     slack: float = Field(1.0, ge=0, description="tolerance in standard errors of the reference")
+    min_ess: float = Field(
+        0.0, ge=0, lt=1, description="least effective share of the balanced documents; slack is widened until it is had"
+    )
     kappa: float = Field(1.0, ge=0, description="exponent of the human factor 1 - p_synthetic")
     gamma: float = Field(0.0, ge=0, le=1, description="exponent of the cluster size on the survivor; 0 ignores it")
     cap: float = Field(20.0, gt=1, description="largest weight, in multiples of the mean; less with a budget")

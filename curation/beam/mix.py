@@ -67,6 +67,7 @@ class Mix(beam.PTransform):
     source: str | None = None
     mode: str = "balance"
     slack: float = 1.0
+    min_ess: float = 0.0
     kappa: float = 1.0
     gamma: float = 0.0
     cap: float = 20.0
@@ -103,6 +104,7 @@ class Mix(beam.PTransform):
         self._weighing = Weighing(
             profile, self.mode, self.slack, self.kappa, self.gamma, self.cap, self.gate, self.reservoir, self.passes,
             None if self.multipliers is None else dict(self.multipliers), self.seed, columns=tuple(self.columns),
+            min_ess=self.min_ess,
         )  # fmt: skip
 
     def expand(self, batches: beam.PCollection) -> Any:
@@ -131,8 +133,9 @@ class Mix(beam.PTransform):
         return weighed, context | "Report" >> beam.Map(_report).with_output_types(dict[str, Any])
 
     def display_data(self) -> dict[str, Any]:
-        names = ("reference", "text", "id", "source", "mode", "slack", "kappa", "gamma", "cap", "gate", "reservoir")
-        return displayed(self, *names, "passes", "multipliers", "columns", "seed", "model", "min_words", "with_report")
+        names = ("reference", "text", "id", "source", "mode", "slack", "min_ess", "kappa", "gamma", "cap", "gate")
+        more = ("reservoir", "passes", "multipliers", "columns", "seed", "model", "min_words", "with_report")
+        return displayed(self, *names, *more)
 
 
 def _profile(reference: str, model: str, columns: Mapping[str, int]) -> Any:

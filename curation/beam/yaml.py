@@ -127,6 +127,7 @@ class Mix(_OnRows):
         source: str | None = None,
         mode: str = "balance",
         slack: float = 1.0,
+        min_ess: float = 0.0,
         kappa: float = 1.0,
         gamma: float = 0.0,
         cap: float = 20.0,
@@ -137,8 +138,9 @@ class Mix(_OnRows):
     ) -> None:
         super().__init__(
             stages.Mix(
-                reference=reference, text=text, id=id, source=source, mode=mode, slack=slack, kappa=kappa, gamma=gamma,
-                cap=cap, passes=passes, multipliers=multipliers, columns=columns or {}, seed=seed,
+                reference=reference, text=text, id=id, source=source, mode=mode, slack=slack, min_ess=min_ess,
+                kappa=kappa, gamma=gamma, cap=cap, passes=passes, multipliers=multipliers, columns=columns or {},
+                seed=seed,
             )
         )  # fmt: skip
 

@@ -233,7 +233,9 @@ class _Merge:
 def _solve(job: Job, merged: Any, context: Context) -> balance.Point:
     mix, found = job.config.mix, context["coverage"]
     sample = merged if merged is not None else reservoir_empty(len(found["targets"]))
-    solution = balance.solve_reservoir(sample, found["targets"], found["errors"], cap=found["cap"], slack=mix.slack)
+    solution = balance.solve_reservoir(
+        sample, found["targets"], found["errors"], cap=found["cap"], slack=mix.slack, min_ess=mix.min_ess
+    )
     return balance.Point(solution)
 
 

@@ -35,6 +35,8 @@ HOPELESS = 1 / 3  # share of such features above which the reference says nothin
 ERROR_FLOOR = 1e-3  # standard deviations: a huge reference is not matched more closely than this
 SMALL_EFFECTIVE = 0.05  # share of effective documents below which a mix is called thin
 FEWEST = 50  # documents below which nothing is balanced
+_LEAST_SLACK = 0.25  # where a search for more slack begins
+_DOUBLINGS, _HALVINGS = 16, 3  # of the slack, and then of the last octave
 _RIDGE = 1e-6
 _TOLERANCE = 1e-7  # decrease of the dual that is noise of the rounded weights
 _SAMPLED = 1e-4  # decrease that is noise of a sample: d / 2n of it is, and exact passes follow
@@ -71,6 +73,7 @@ class Solution(NamedTuple):
     accepted: tuple[float, ...] = ()  # offset and b of the last accepted point
     dual: float | None = None  # its dual value
     history: tuple[tuple[float, ...], ...] = ()  # by pass: dual, largest imbalance, norm of b, slack
+    asked: float | None = None  # the slack before it was widened for min_ess
 
 
 class Point(NamedTuple):
@@ -138,7 +141,13 @@ def empty_sums(features: int, second: bool = True) -> Sums:
 
 
 def solve_reservoir(
-    reservoir: Reservoir, targets: np.ndarray, errors: np.ndarray, *, cap: float = 20.0, slack: float = 1.0
+    reservoir: Reservoir,
+    targets: np.ndarray,
+    errors: np.ndarray,
+    *,
+    cap: float = 20.0,
+    slack: float = 1.0,
+    min_ess: float = 0.0,
 ) -> Solution:
     """A first solution from a hash sample of the documents, by damped Newton steps with an l1 penalty.
 
@@ -146,6 +155,9 @@ def solve_reservoir(
     features miss their tolerance and stay a tenth of a standard deviation off, the reference is of other text than the
     crawl: documents are not balanced, with status `hopeless`, and should keep their weight. So should fewer than 50
     documents, with status `unchanged`.
+
+    min_ess: the share of the sample that should count at least. Where the balance leaves less, the slack is widened as
+    far as it takes, to an eighth of an octave; where the base measure leaves less, it is not.
     """
     first = start(len(targets), cap, slack)
     if len(reservoir.q) < FEWEST:
@@ -159,10 +171,43 @@ def solve_reservoir(
     off = np.abs(_imbalance(pass_sums(matrix, reservoir.q, found, second=False), goal, cap)) * goal.errors
     lost = int((off > np.maximum(FAR, 1.1 * slack * goal.errors)).sum())
     if lost <= HOPELESS * len(off):
-        return found._replace(dual=None, accepted=())
+        return _widened(matrix, reservoir.q, goal, found, min_ess)._replace(dual=None, accepted=())
     flat = _descend(matrix[:, :0], reservoir.q, Goal(targets[:0], errors[:0]), start(0, cap, slack))
     reason = f"{lost} of {len(off)} features cannot be brought near the reference: weights are kept"
     return first._replace(offset=flat.offset, status="hopeless", reason=reason)
+
+
+def _widened(matrix: np.ndarray, q: np.ndarray, goal: "Goal", solution: Solution, least: float) -> Solution:
+    """The solution, or where less than a share `least` of the documents counts, one with as much slack as it takes.
+
+    Where the base measure itself is too uneven no slack helps: the solution stays as it is and says so.
+    """
+
+    def share(at: Solution) -> float:
+        mass = pass_sums(matrix[:, : len(at.b)], q, at, second=False).mass
+        return int(mass[0]) ** 2 / (int(mass[2]) * len(q))
+
+    if least == 0 or share(solution) >= least:
+        return solution
+    none = Goal(goal.targets[:0], goal.errors[:0])
+    flat = share(_descend(matrix[:, :0], q, none, start(0, solution.cap, 0.0)))
+    if flat < least:
+        reason = f"mix.min_ess {least:g} is out of reach: the base measure alone leaves {flat:.3g} of the documents"
+        return solution._replace(reason=reason)
+    low, high, found = solution.slack, max(solution.slack, _LEAST_SLACK), solution
+    for _ in range(_DOUBLINGS):
+        low, high = high, 2 * high
+        found = _descend(matrix, q, goal, found._replace(slack=high, asked=solution.slack))
+        if share(found) >= least:
+            break
+    for _ in range(_HALVINGS):
+        middle = math.sqrt(low * high)
+        trial = _descend(matrix, q, goal, found._replace(slack=middle))
+        if share(trial) >= least:
+            found, high = trial, middle
+        else:
+            low = middle
+    return found
 
 
 class Goal(NamedTuple):

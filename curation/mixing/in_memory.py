@@ -31,6 +31,7 @@ def mix(
     seed: int = 1,
     ratio: Mapping[str, Any] | None = None,
     columns: Sequence[str] = (),
+    min_ess: float = 0.0,
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
     """Weights of mean 1 for every document of `signals`, and the report.
 
@@ -44,7 +45,20 @@ def mix(
     Raises ValueError for an unknown mode, or one without what it needs.
     """
     weighing = Weighing(
-        profile, mode, slack, kappa, gamma, cap, gated, reservoir, passes, multipliers, seed, ratio, columns
+        profile,
+        mode,
+        slack,
+        kappa,
+        gamma,
+        cap,
+        gated,
+        reservoir,
+        passes,
+        multipliers,
+        seed,
+        ratio,
+        columns,
+        min_ess,
     )
     sizes = cluster_size if cluster_size is not None else [np.ones(b.num_rows, np.int64) for b in signals]
     verdicts = p if p is not None else [pa.nulls(b.num_rows, pa.float32()) for b in signals]

@@ -176,7 +176,7 @@ def report(
             dict(zip(("dual", "imbalance", "norm", "slack"), record, strict=True)) for record in solution.history
         ],
         "tolerance": {
-            "asked": solution.slack,
+            "asked": solution.slack if solution.asked is None else solution.asked,
             "used": solution.slack if solution.status != "hopeless" else None,
             "features": {},
         },

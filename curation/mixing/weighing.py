@@ -91,6 +91,7 @@ class Weighing:
     seed: int = 1
     ratio: Mapping[str, Any] | None = None
     columns: Sequence[str] = ()
+    min_ess: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -101,6 +102,8 @@ class Weighing:
             raise ValueError("mix.mode ratio needs the report of the fit that gave signals their column ratio_logit")
         if self.mode != "none":
             balance.start(0, self.cap, self.slack)
+        if not 0 <= self.min_ess < 1:
+            raise ValueError(f"mix.min_ess is a share of the documents, from 0 to below 1, not {self.min_ess}")
 
     @property
     def balances(self) -> bool:
@@ -238,7 +241,9 @@ class Weighing:
 
     def _solve(self, sample: Reservoir, context: Context) -> Context:
         goal = context["goal"]
-        solution = balance.solve_reservoir(sample, goal.targets, goal.errors, cap=self.cap, slack=self.slack)
+        solution = balance.solve_reservoir(
+            sample, goal.targets, goal.errors, cap=self.cap, slack=self.slack, min_ess=self.min_ess
+        )
         return {"point": balance.Point(solution)}
 
     def _point(self, context: Context) -> balance.Point:
@@ -283,9 +288,7 @@ class Weighing:
             return {"report": {"status": "unchanged", "reason": "no documents", "documents": 0}}
         goal, solution = context["goal"], self._point(context).solution
         names, kinds = feature_names(goal.extras), gate.cell_names(self._profile.centroids)
-        return {
-            "report": report.report(summary, solution, goal.targets, goal.errors, goal.cover, names, kinds)
-        }
+        return {"report": report.report(summary, solution, goal.targets, goal.errors, goal.cover, names, kinds)}
 
 
 def _targets(context: Context) -> tuple[np.ndarray, np.ndarray]:

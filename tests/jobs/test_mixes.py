@@ -148,6 +148,15 @@ def test_what_is_required_and_missed_ends_with_one_and_is_named(output, key, nam
     assert "Required and missed" in (output / "report" / "report.html").read_text()
 
 
+def test_a_least_effective_share_is_reached_by_a_wider_tolerance(output):
+    _, before = mix(output)
+    least = round(before["mixing"]["ess"]["documents"] + 0.1, 2)
+    result, report = mix(output, f"mix.min_ess={least}", f"require.ess={least - 0.02}")
+    assert result.exit_code == 0
+    found = report["mixing"]["tolerance"]
+    assert found["used"] > found["asked"] == before["mixing"]["tolerance"]["used"]
+
+
 def test_what_is_required_and_reached_ends_well(output):
     result, report = mix(
         output, "require={ess: 0.05, tolerance: 40, coverage: 0.01, group: {person: 0.5}, source: {web: 0.9}}"

@@ -131,6 +131,23 @@ def test_a_reference_that_is_out_of_reach_keeps_the_base_weights():
     assert np.allclose(balance.weights(matrix, np.ones(800), solution), 1, atol=1e-4)
 
 
+def test_tolerances_widen_until_enough_documents_count_and_no_further():
+    matrix, ids = data(4)
+    q, targets, errors = np.ones(len(matrix)), np.array([0.9, -0.7, 0, 0.3, 0, 0.2]), np.full(6, 0.02)
+    tight = solve(matrix, ids, q, targets, errors)
+    assert tight.ess / len(q) < 0.4
+    wide = solve(matrix, ids, q, targets, errors, min_ess=0.6)
+    assert 0.57 < wide.ess / len(q) < 0.7  # found on a third of the documents
+    assert wide.asked == 1.0 and wide.slack > 2
+    assert np.abs(wide.imbalance).max() < 1.05 * wide.slack
+    assert solve(matrix, ids, q, targets, errors, min_ess=0.1) == tight
+    # no tolerance makes an uneven base measure even: the balance stays and says so
+    uneven = np.where(np.arange(len(q)) % 10 == 0, 10.0, 0.01)
+    kept = solve(matrix, ids, uneven, targets / 3, errors, min_ess=0.6)
+    assert kept._replace(reason=None) == solve(matrix, ids, uneven, targets / 3, errors)._replace(reason=None)
+    assert "mix.min_ess 0.6 is out of reach" in kept.reason
+
+
 def test_a_step_that_raises_the_dual_is_taken_back():
     matrix, ids = data(12, 1000)
     q = np.ones(1000)

@@ -41,6 +41,16 @@ def test_human_weight_rises_and_features_never_balanced_come_closer(full, crawl)
     assert abs(np.concatenate(weights).mean() - 1) < 1e-5
 
 
+def test_a_least_effective_share_is_had_by_a_wider_tolerance(full, crawl):
+    _, tight = mix(crawl, full)
+    weights, report = mix(crawl, full, min_ess=0.6)
+    assert tight["ess_share"] < 0.5 and report["ess_share"] > 0.58
+    assert report["tolerance"]["asked"] == 1.0 and report["tolerance"]["used"] > 1.5
+    assert human_share(weights, crawl) > 0.4
+    with pytest.raises(ValueError, match="mix.min_ess"):
+        mix(crawl, full, min_ess=1.0)
+
+
 def test_no_detector_score_is_needed(full, crawl):
     blind = [signals(600, 1400, 2, logits=False)]
     assert human_share(mix(blind, full)[0], blind) > 0.6
