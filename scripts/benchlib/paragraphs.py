@@ -139,13 +139,13 @@ def markdown(rates: dict[str, float], beside: dict[str, dict[str, Any]] | None =
     for unit in SEPARATORS:
         pairs = zip(slopes[f"{unit}s, JSONL"], slopes["JSONL only read"], strict=True)
         slopes[f"{unit}s, JSONL, reading taken off"] = tuple(whole - read for whole, read in pairs)
+    for unit in SEPARATORS:
+        costs = 1 / rates[f"{unit}s counted"], slopes[f"{unit}s, JSONL.gz"][1]
+        slopes[f"{unit}s, curation from Arrow, dolma from JSONL.gz"] = costs
     compared: list[list[Cell]] = []
     for name, costs in slopes.items():
         our, their = (1 / cost if cost > 1e-9 else None for cost in costs)
         compared.append([name, our, their, our / their if our and their else None])
-    for unit in SEPARATORS:
-        our, cost = rates[f"{unit}s counted"], slopes[f"{unit}s, JSONL.gz"][1]
-        compared.append([f"{unit}s, curation from Arrow, dolma from JSONL.gz", our, 1 / cost, our * cost])
     header = ["from files", "curation, MB per CPU s", "dolma, MB per CPU s", "times"]
     done = beside["JSONL only read"]["megabytes"]
     head = f"{' and '.join(f'{size:.0f}' for size in done)} MB, marginal, the best run of each size:"
