@@ -10,6 +10,7 @@ from curation.report.words import clean, count, listing, numbers, section, share
 MOST = 0.5  # share of a shard's documents from which a class or a language is what the shard is
 DUPLICATED = 0.3  # share of duplicates from which a shard is known by them
 SAID = 3  # most sentences
+OVER_AND_OVER = 0.5  # share of runs of words found in other documents too, from which hardly any text is a shard's own
 #: statistics that say the same thing, and what they say together; the first that applies comes first
 SAYINGS: tuple[tuple[str, frozenset[str], int], ...] = (
     (
@@ -69,13 +70,27 @@ def diagnosis(report: Mapping[str, Any], item: Unusual) -> list[str]:
             found.append(f"was copied: {count(doubles)} of its {count(read)} documents were duplicates, and left")
     bad = {why.statistic for why in item.reasons}
     sayings = [clean(words) for words, names, least in SAYINGS if len(bad & names) >= least]
+    repeated = numbers(section(report, "diversity", "before", "shards", item.shard)).get("self_repetition_8", 0.0)
+    over = "self_repetition_8" in bad and repeated >= OVER_AND_OVER
     if "self_repetition_8" not in bad:
         # shorter runs and compression alone tell of formulae, which the next one says
         sayings = [words for words in sayings if words != SAYINGS[0][0]]
-    if found or (sayings[:1] == [SAYINGS[0][0]] and "scaffold_rate" not in bad):
+    if found or over or (sayings[:1] == [SAYINGS[0][0]] and "scaffold_rate" not in bad):
         # copies share their frames and their words too: what follows from repetition is not said again
         sayings = [words for words in sayings if words == SAYINGS[0][0]]
-    return (found + sayings)[:SAID]
+    return (found + [_in_detail(words, repeated, bad) for words in sayings])[:SAID]
+
+
+def _in_detail(words: str, repeated: float, bad: set[str]) -> str:
+    """What repetition looks like: the same text over and over, or one text with other words in its gaps."""
+    if words != SAYINGS[0][0] or repeated <= 0:
+        return words
+    runs = f"{share(repeated)} of its runs of eight words are in other documents of it too"
+    if repeated >= OVER_AND_OVER:
+        return f"says the same things over and over: {runs}, as in copies, loops and what models make of their own output"
+    if "skeleton_templates" in bad:
+        return f"is filled in from templates: the same sentences with other words in the gaps, and {runs}"
+    return f"{words}, and {runs}"
 
 
 def _share(counts: Mapping[str, float], name: str) -> float:

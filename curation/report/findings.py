@@ -158,8 +158,10 @@ def _synthetic(report: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 "warn",
                 "No human anchors",
-                "No input is declared human and no reference was given, so scores rank documents, but no "
-                "share of synthetic text can be stated and labels are not calibrated.",
+                "No input is declared human and "
+                + ("the reference has no scored text" if has_reference(report) else "no reference was given")
+                + ", so scores rank documents, but no share of synthetic text can be stated and labels are not "
+                "calibrated.",
                 anchor_action,
             )
         )

@@ -225,3 +225,37 @@ def test_saying_all_this_changes_nothing() -> None:
     to_look_at(report)
     findings(report)
     assert report == before
+
+
+@pytest.mark.parametrize(
+    ("repeated", "says"),
+    [
+        (0.9, "says the same things over and over: 90% of its runs of eight words"),
+        (0.3, "is filled in from templates: the same sentences with other words in the gaps, and 30% of its runs"),
+    ],
+)
+def test_loops_and_templates_are_told_apart(repeated: float, says: str) -> None:
+    report = sample(12)
+    shards = report["diversity"]["before"]["shards"]
+    name = sorted(shards)[0]
+    names = ("self_repetition_8", "self_repetition_4", "compression_ratio", "skeleton_templates", "scaffold_rate")
+    for statistic in names:
+        report["diversity"]["statistics"][statistic] = {"title": statistic, "worse": "up", "scale": 0.01}
+        report["diversity"]["reference"][statistic] = 0.01
+        for shard in shards.values():
+            shard[statistic] = 0.01
+        shards[name][statistic] = repeated
+    (look,) = [look for look in to_look_at(report) if look.shard == name and look.furthest is not None]
+    assert look.says[0].startswith(says)
+    assert any("chat models" in said for said in look.says) == (repeated < 0.5)
+    assert says in visible(report)
+
+
+def test_missing_anchors_do_not_deny_a_reference_that_was_given() -> None:
+    report = sample(4)
+    report["synthetic"]["anchors"] = 0
+    report["synthetic"]["prevalence"] = {"estimate": None}
+    assert "the reference has no scored text" in the(report, "No human anchors").text
+    report["diversity"]["reference"] = {}
+    del report["mixing"]["coverage"]
+    assert "no reference was given" in the(report, "No human anchors").text
