@@ -85,9 +85,9 @@ def _in_detail(words: str, repeated: float, bad: set[str]) -> str:
     """What repetition looks like: the same text over and over, or one text with other words in its gaps."""
     if words != SAYINGS[0][0] or repeated <= 0:
         return words
-    runs = f"{share(repeated)} of its runs of eight words are in other documents of it too"
+    runs = f"{share(repeated)} of its runs of eight words are in others of its documents"
     if repeated >= OVER_AND_OVER:
-        return f"says the same things over and over: {runs}, as in copies, loops and what models make of their own output"
+        return f"says the same things over and over: {runs}, as in copies, loops and models fed their own output"
     if "skeleton_templates" in bad:
         return f"is filled in from templates: the same sentences with other words in the gaps, and {runs}"
     return f"{words}, and {runs}"
