@@ -406,8 +406,8 @@ def _signals() -> Iterator[None]:
 
 def main() -> None:
     """Entry point of the `curation` command."""
-    # Arrow's allocator gives memory back after a second by default, so that every few batches ask the system for it
-    # again, zeroed: up to a quarter of the time of a run. It reads this when Arrow is loaded, which is later.
+    # Arrow's allocator gives memory back after a second by default, and a run asks for it again with the next row
+    # group, page by page. It reads this when Arrow is loaded, which is later.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "10000")
     app()
 
