@@ -20,22 +20,24 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def cut(
-    found: Iterable[pa.RecordBatch], row: int, request: Request
+    found: Iterable[pa.RecordBatch], row: int, request: Request, sound: bool = False
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """The batches in slices of at most `batch_bytes` of text, each with the physical numbers of its records.
 
     The first record is number `row`. Records that are not valid UTF-8, in any string column, or whose text is longer
-    than `longest` bytes, go to on_bad.
+    than `longest` bytes, go to on_bad. sound: the buffers make sense and strings are known to be UTF-8.
     """
     for whole in found:
         for batch in batches.slice_by_bytes(whole, request.text, request.batch_bytes):
-            good, rows = _valid(batch, row, request)
+            good, rows = _valid(batch, row, request, sound)
             row += batch.num_rows
             if len(rows):
                 yield good, rows
 
 
-def _valid(batch: pa.RecordBatch, row: int, request: Request) -> tuple[pa.RecordBatch, np.ndarray]:
+def _valid(
+    batch: pa.RecordBatch, row: int, request: Request, sound: bool
+) -> tuple[pa.RecordBatch, np.ndarray]:
     """The records of a batch whose strings are UTF-8 and whose text has at most `longest` bytes, and their numbers;
     the first of the batch is record `row`.
     """
@@ -43,7 +45,7 @@ def _valid(batch: pa.RecordBatch, row: int, request: Request) -> tuple[pa.Record
     rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
     sizes = batches.text_bytes(batch.column(request.text))
     too_long = sizes > longest
-    if not too_long.any() and _is_valid(batch):
+    if not too_long.any() and (sound or _is_valid(batch)):
         return _without_unused(batch), rows
     bad = [i for i in range(batch.num_rows) if too_long[i] or not _is_valid(batch.slice(i, 1))]
     for i in bad:

@@ -60,7 +60,7 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
             count = parquet.metadata.row_group(group).num_rows
             try:
                 whole = _row_group(parquet, file, group, chosen(found, text, request.columns), count)
-                yield from cut(whole, row, request)
+                yield from cut(whole, row, request, request.sound)
             except _BrokenRowGroup as error:
                 message = f"row group {group}, records {row} to {row + count - 1}: {error}"
                 on_bad(BadRecord(row, None, count, "broken_row_group", message))

@@ -31,6 +31,7 @@ def read_shard(
     columns: list[str] | None = None,
     on_bad: OnBad,
     longest_line: int = LONGEST,
+    sound: bool = False,
 ) -> Iterator[Delivered]:
     """Batches of a shard in its order, all in one schema, each with the physical numbers of its records
     (int64).
@@ -40,7 +41,8 @@ def read_shard(
     saves a pass; other formats have their own. columns: what to deliver, with the text; of Parquet nothing else is
     read, so that a break in another column goes unnoticed. on_bad: called with every BadRecord, in order; one for a
     file that is empty where it may not be, or that is something else than its extension says. longest_line: most bytes
-    of a line, a record or a document.
+    of a line, a record or a document. sound: an earlier reading found no bad record, so strings of Parquet are not
+    checked again.
 
     Columns are named as `shard.columns` says, and so are `text`, `schema` and `columns`.
 
@@ -56,6 +58,7 @@ def read_shard(
         None if columns is None else [own.get(name, name) for name in columns],
         on_bad,
         longest_line,
+        sound,
     )
     names = dict(shard.columns)
     for batch, rows in _format(shard).read(shard, request):

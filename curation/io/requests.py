@@ -20,6 +20,7 @@ class Request(NamedTuple):
     columns: list[str] | None
     on_bad: OnBad
     longest: int
+    sound: bool
 
 
 def chosen(schema: pa.Schema, text: str, columns: list[str] | None) -> list[str] | None:

@@ -82,7 +82,8 @@ def select_shard(job: Job, shard: Shard, context: Context, progress: Progress) -
             names = full.names if config.run.excluded == "full" else brief
             target = pa.schema([full.field(name) for name in names])
             excluded = stack.enter_context(io.ShardWriter(paths["excluded"], format, target, distinct=distinct))
-        for batch, rows in stages.read_shard(job, shard, input_schema, _already_quarantined):
+        sound = not signals["quarantined"]
+        for batch, rows in stages.read_shard(job, shard, input_schema, _already_quarantined, sound):
             decided = decisions.take(rows)
             if config.steps:
                 stays = decided.columns["filter_reason"].is_null()

@@ -43,7 +43,7 @@ def selected_path(job: Job, shard: Shard) -> str:
 
 
 def read_shard(
-    job: Job, shard: Shard, schema: pa.Schema, on_bad: Any
+    job: Job, shard: Shard, schema: pa.Schema, on_bad: Any, sound: bool = False
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Batches of a shard with the numbers of their records, as `io.read_shard`, by the job's settings.
 
@@ -57,6 +57,7 @@ def read_shard(
         schema=schema,
         on_bad=on_bad,
         longest_line=longest(config),
+        sound=sound,
     )
     check_unchanged(shard)
 

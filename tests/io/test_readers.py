@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from io_helpers import broken_strings, read, shard
 
 from curation.config import Columns, ConfigError
-from curation.io import check_columns, final_schema
+from curation.io import check_columns, final_schema, read_shard
 
 GOOD = [b'{"text":"one","n":1}', b'{"text":"two","n":2.5}']
 BAD = {
@@ -156,6 +156,21 @@ def test_invalid_utf8_in_parquet(tmp_path: Path, kind: pa.DataType | None) -> No
     assert [(b.row, b.error, b.raw) for b in bad] == [(1, "invalid_utf8", b"\xff\xfe")] and "'text'" in bad[
         0
     ].message
+
+
+def test_strings_that_an_earlier_reading_found_sound_are_not_checked_again(tmp_path: Path) -> None:
+    delivered: dict[str, list[int]] = {}
+    table = pa.table({"text": broken_strings([b"good", b"\xff"])})
+    parquet(tmp_path / "a.parquet", table)
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    for name in ("a.parquet", "a.arrow"):
+        found = read_shard(
+            shard(tmp_path / name), text="text", batch_bytes=1 << 20, on_bad=lambda _: None, sound=True
+        )
+        delivered[name] = [row for _, rows in found for row in rows.tolist()]
+    # of Arrow files buffers are mapped as they are, so that even their offsets have to be looked at
+    assert delivered == {"a.parquet": [0, 1], "a.arrow": [0]}
 
 
 @pytest.mark.parametrize(
