@@ -17,7 +17,8 @@ PAUSE = 0.2  # seconds before the second try, doubled each time
 FINAL = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 #: packages whose errors are those of a connection even where they are no OSError
 CLIENTS = frozenset(
-    {"aiohttp", "aiobotocore", "botocore", "gcsfs", "google", "azure", "adlfs", "httpx", "requests", "urllib3"}
+    ["aiohttp", "aiobotocore", "botocore", "gcsfs", "google", "azure", "adlfs", "requests", "urllib3"]
+    + ["httpx", "httpx2", "huggingface_hub"]
 )
 
 
