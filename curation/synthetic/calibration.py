@@ -120,7 +120,9 @@ def calibrate(anchors: Anchors, model: Model, fpr: float = 0.01) -> Calibration:
         basis,
         np.array([model.calibration[k]["slope"] for k in KINDS]),
         np.array([model.calibration[k]["intercept"] for k in KINDS]),
-        *detected,
+        detected[0],
+        detected[1],
+        detected[2],
         tuple(_warnings(anchors, sources, basis[0], least, fpr)),
     )
 
