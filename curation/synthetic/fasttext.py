@@ -28,7 +28,7 @@ from curation.text.tokens import text_buffer, tokenise
 _MAGIC, _VERSIONS = 793_712_314, (11, 12)
 _SUPERVISED = 3
 _HEADER = struct.Struct("<14id")  # magic, version, 12 settings, sampling threshold
-_DIM, _MODEL, _BUCKET = 2, 9, 10  # places of settings in it
+_DIM, _LOSS, _MODEL, _BUCKET = 2, 8, 9, 10  # places of settings in it
 _DICTIONARY = struct.Struct("<3i2q")  # entries, words, labels, tokens, pruned buckets or -1
 _ENTRY = 10  # bytes of an entry after its word: zero, count, kind
 _CENTROIDS = 256
@@ -84,6 +84,8 @@ def _check(data: mmap.mmap) -> tuple[str, ...]:
     if header[_MODEL] != _SUPERVISED:
         raise _Damaged("it holds word vectors without labels")
     entries, words, count, _, pruned = _DICTIONARY.unpack_from(data, _HEADER.size)
+    if header[_LOSS] not in (1, 2, 3, 4) or header[_BUCKET] < 0:
+        raise _Damaged("its header does not add up")
     if not (entries == words + count and words >= 0 and count > 0 and 0 < header[_DIM] < 1 << 16):
         raise _Damaged("its header does not add up")
     found, at = [], _HEADER.size + _DICTIONARY.size
@@ -96,15 +98,19 @@ def _check(data: mmap.mmap) -> tuple[str, ...]:
         at = end + _ENTRY
     if len(found) != count:
         raise _Damaged(f"it lists {len(found)} labels and announces {count}")
-    at = _skip_matrix(data, at + 8 * max(pruned, 0), header[_DIM], None)
+    # the library looks rows up without a check: those of words, and of buckets or what pruning left of them
+    at = _skip_matrix(data, at + 8 * max(pruned, 0), header[_DIM], words + (header[_BUCKET] if pruned < 0 else pruned))
     at = _skip_matrix(data, at, header[_DIM], count)
     if at > len(data):
         raise _Damaged(f"it ends early: {len(data):,} of {at:,} bytes are there")
     return tuple(found)
 
 
-def _skip_matrix(data: mmap.mmap, at: int, dim: int, rows: int | None) -> int:
-    """The place after a matrix, dense or quantised (product quantisation, Jegou et al. 2011), that begins at `at`."""
+def _skip_matrix(data: mmap.mmap, at: int, dim: int, rows: int) -> int:
+    """The place after a matrix of at least `rows` rows that begins at `at`.
+
+    It is dense or quantised (product quantisation, Jegou et al. 2011).
+    """
     if at >= len(data):
         raise _Damaged("it ends early, before its weights")
     if data[at]:
@@ -115,7 +121,7 @@ def _skip_matrix(data: mmap.mmap, at: int, dim: int, rows: int | None) -> int:
     else:
         found_rows, found_dim = struct.unpack_from("<2q", data, at + 1)
         at += 17 + 4 * max(found_rows, 0) * dim
-    if found_dim != dim or found_rows < 0 or (rows is not None and found_rows != rows):
+    if found_dim != dim or found_rows < rows:
         raise _Damaged("its weights do not fit its header")
     return at
 

@@ -71,6 +71,27 @@ def test_a_truncated_file_is_refused_before_the_library_sees_it(
         fasttext.score(pa.array(["text"]), str(tmp_path / name), fasttext.HUMAN)
 
 
+@pytest.mark.parametrize("name", ["plain.bin", "small.ftz"])
+@pytest.mark.parametrize(("place", "value"), [(8, 0), (8, 9), (10, -1)])
+def test_a_header_that_the_library_would_trust_is_refused(
+    models: Path, tmp_path: Path, name: str, place: int, value: int
+) -> None:
+    """The kind of loss and the number of buckets."""
+    raw = bytearray((models / name).read_bytes())
+    raw[4 * place : 4 * place + 4] = value.to_bytes(4, "little", signed=True)
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(ValueError, match="header does not add up"):
+        fasttext.labels(tmp_path / name)
+
+
+def test_more_buckets_than_rows_are_refused(models: Path, tmp_path: Path) -> None:
+    raw = bytearray((models / "plain.bin").read_bytes())
+    raw[40:44] = (1 << 24).to_bytes(4, "little")
+    (tmp_path / "plain.bin").write_bytes(raw)
+    with pytest.raises(ValueError, match="its weights do not fit its header"):
+        fasttext.score(pa.array(["text"]), str(tmp_path / "plain.bin"), fasttext.HUMAN)
+
+
 def test_what_is_no_classifier_is_told_apart(models: Path, tmp_path: Path) -> None:
     (tmp_path / "words.vec").write_text("2 3\nthe 1 2 3\nof 1 2 3\n" * 20)
     with pytest.raises(ValueError, match=r"\.vec file holds no model"):
