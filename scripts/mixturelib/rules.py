@@ -57,9 +57,8 @@ def world(data: Mixture, model: Path) -> World:
     )  # fmt: skip
     tokens = [tokenise(b.column("text")) for b in (data.reference, data.crawl)]
     keys = [ratio.ratio_keys(b.column("id")) for b in (data.reference, data.crawl)]
-    fitted = synthetic.fit_ratio(
-        *(ratio.sample(t, k, ratio.long_enough(t)) for t, k in zip(tokens, keys, strict=True))
-    )
+    samples = [ratio.sample(t, k, ratio.long_enough(t)) for t, k in zip(tokens, keys, strict=True)]
+    fitted = synthetic.fit_ratio(samples[0], samples[1], loaded)
     score = synthetic.score_ratio(tokens[1], keys[1], fitted)
     signals = signals.append_column("ratio_logit", pa.array(score, pa.float32(), mask=np.isnan(score)))
     first = reference.first_update(trusted, "en")
@@ -107,9 +106,12 @@ def weights(found: World) -> dict[str, np.ndarray]:
         "(1 - p)": human,
         "(1 - p)^10": human**10,
         "DSIR, clipped": np.exp(np.clip(middle, -np.log(20.0), np.log(20.0))),
-        "ours without a detector": mix([blind], found.profile)[0][0],
-        "ours": mix([found.signals], found.profile, p=[found.p], mode="ratio", ratio=found.ratio)[0][0],
     }
+    for name, least in {"": 0.0, f", mix.min_ess {LEAST_ESS:g}": LEAST_ESS}.items():
+        rules["ours without a detector" + name] = mix([blind], found.profile, min_ess=least)[0][0]
+        rules["ours" + name] = mix(
+            [found.signals], found.profile, p=[found.p], mode="ratio", ratio=found.ratio, min_ess=least
+        )[0][0]
     return {name: w / w.mean() if w.sum() > 0 else w for name, w in rules.items()}
 
 
