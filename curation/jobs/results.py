@@ -5,7 +5,7 @@ repeated, and a job that stopped goes on. All of it is deleted when the job is d
 """
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,16 +106,17 @@ def _merged(results: Results, step: Step) -> Any:
     if step.work is None:
         return None
     if step.group is None:
-        found = [results.read(results.path(step.name, "work", n)) for n in numbers(results.job, step)]
+        # read as they are merged, since a result may be a matrix
+        found = (results.read(results.path(step.name, "work", n)) for n in numbers(results.job, step))
     else:
         ranks, first = results.read(results.path(step.name, "group"))
         parts = [first, *(results.read(results.path(step.name, "group", r))[1] for r in range(1, ranks))]
         by_partition = {partition: value for part in parts for partition, value in part.items()}
-        found = [by_partition[partition] for partition in sorted(by_partition)]
-    return found if step.merge is None else _reduce(step.merge, found)
+        found = (by_partition[partition] for partition in sorted(by_partition))
+    return list(found) if step.merge is None else _reduce(step.merge, found)
 
 
-def _reduce(merge: Callable[[Any, Any], Any], found: list[Any]) -> Any:
+def _reduce(merge: Callable[[Any, Any], Any], found: Iterable[Any]) -> Any:
     merged = None
     for result in found:
         merged = result if merged is None else merge(merged, result)
