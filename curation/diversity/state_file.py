@@ -3,8 +3,8 @@
 A table of counts is written as a bit mask of the cells above zero, a byte for each of those and, for counts of more
 than that, the rest. That comes near the entropy of its counts, which a compressor alone misses where most cells are
 zero. Of other arrays the bytes of one significance stand together, so that those of high significance, which are mostly
-zero, can be left out; keys of samples ascend and are written as their differences. Which cells a ruler knows is written for
-rulers other than the shipped one.
+zero, can be left out; keys of samples ascend and are written as their differences. Which cells a ruler knows is
+written for rulers other than the shipped one.
 """
 
 import json

@@ -10,10 +10,10 @@ def spaced_words(data, starts):
     out = np.empty(len(starts) - 1, np.int64)
     for d in range(len(out)):
         a, b = starts[d], starts[d + 1]
-        count = np.int64(0)
+        count = np.uint32(0)  # narrow, so that more bytes fit a vector
         if b > a:
-            count = np.int64(data[a] > 32)
+            count = np.uint32(data[a] > 32)
             for i in range(a + 1, b):
-                count += np.int64((data[i] > 32) & (data[i - 1] <= 32))
+                count = np.uint32(count + np.uint32((data[i] > 32) & (data[i - 1] <= 32)))
         out[d] = count
     return out
