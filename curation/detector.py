@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import io, synthetic
 from curation.config import ConfigError, Input
@@ -13,16 +14,18 @@ from curation.synthetic import documents, fasttext, tables, training
 from curation.synthetic.evaluation import HeldOut
 
 BACKENDS = ("hashed", "fasttext")
-COLUMNS = ("text", "label", "source", "domain", "cluster", "fold", "variant")
+COLUMNS = ("text", "label", "source", "domain", "cluster", "fold", "variant", "trained")
+_TYPES = {"label": (pa.float64(), "labels are numbers, 0 or 1"), "trained": (pa.bool_(), "it takes true or false")}
 _BATCH_BYTES = 16 << 20
 
 
 def train_detector(data: Sequence[str], output: str, backend: str = "hashed") -> HeldOut:
     """Train a detector on labelled Parquet or JSON lines, write it to `output` and print what left-out sources say.
 
-    Columns `text` and `label` (0 human, 1 synthetic), and `source`, `domain`, `cluster`, `fold` and `variant` where
-    there are (see `synthetic.training.train`). backend `hashed` writes a model for `detect.model`, `fasttext` a .bin or
-    .ftz file for `filters`. Raises ConfigError for files that are not there, ValueError for data that cannot train.
+    Columns `text` and `label` (0 human, 1 synthetic), and `source`, `domain`, `cluster`, `fold`, `variant` and
+    `trained` where there are (see `synthetic.training.train`). backend `hashed` writes a model for `detect.model`,
+    `fasttext` a .bin or .ftz file for `filters`. Raises ConfigError for files that are not there, ValueError for data
+    that cannot train.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend is {' or '.join(BACKENDS)}, not {backend!r}")
@@ -70,20 +73,24 @@ def read(data: Sequence[str]) -> pa.Table:
 
 
 def _plain(batch: pa.RecordBatch, url: str) -> pa.Table:
-    """The batch as a table of plain strings, labels as numbers."""
+    """The batch as a table of plain strings, labels as numbers and `trained` as booleans."""
     columns = {}
     for name in batch.schema.names:
         values = batch.column(name)
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        kind, wanted = _TYPES.get(name, (pa.large_string(), "it takes text"))
         try:
-            columns[name] = values.cast(pa.float64() if name == "label" else pa.large_string())
-        except pa.ArrowInvalid:
-            raise ValueError(f"{url}: column {name!r} holds {values.type}; labels are numbers, 0 or 1") from None
+            columns[name] = values.cast(kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise ValueError(f"{url}: column {name!r} holds {values.type}; {wanted}") from None
     return pa.table(columns)
 
 
 def _provenance(table: pa.Table) -> list[dict[str, object]]:
+    for name, counted in (("variant", [None, ""]), ("trained", [None, True])):
+        if name in table.column_names:
+            table = table.filter(pc.is_in(table[name], pa.array(counted, table[name].type)))
     names = table["source"] if "source" in table.column_names else pa.array(["default"] * table.num_rows)
     flat = pa.table({"source": names, "label": table["label"]})
     rows = flat.group_by("source").aggregate([("label", "count"), ("label", "sum")]).sort_by("source").to_pylist()

@@ -41,6 +41,19 @@ def test_parquet_and_json_lines_give_one_model(tmp_path: Path) -> None:
     assert sources[1] == {"source": "corpus 1", "human": 40, "synthetic": 40} and len(sources) == 3
 
 
+def test_documents_that_are_only_measured_change_no_weight(tmp_path: Path) -> None:
+    rows, others = records(), [row | {"trained": False} for row in records(80, seed=2)]
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *others]))
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, said = run(tmp_path / "all.jsonl", "--output", tmp_path / "all.npz")
+    assert code == 0 and "320 documents" in said
+    assert run(tmp_path / "some.jsonl", "--output", tmp_path / "some.npz")[0] == 0
+    models = [load_model(tmp_path / name) for name in ("all.npz", "some.npz")]
+    np.testing.assert_array_equal(models[0].weights, models[1].weights)
+    assert models[0].training == models[1].training
+    assert models[0].training["sources"][1] == {"source": "corpus 1", "human": 40, "synthetic": 40}
+
+
 def test_fasttext_writes_its_own_format(tmp_path: Path) -> None:
     pytest.importorskip("fasttext")
     pq.write_table(pa.Table.from_pylist(records()), tmp_path / "a.parquet")
@@ -54,6 +67,8 @@ def test_fasttext_writes_its_own_format(tmp_path: Path) -> None:
         ({"label": 1}, "20 or more human documents"),
         ({"label": 2}, "0 (human) or 1 (synthetic); it holds 2"),
         ({"label": "ai"}, "labels are numbers, 0 or 1"),
+        ({"trained": False}, "20 or more human documents"),
+        ({"trained": "perhaps"}, "'trained' holds string; it takes true or false"),
         ({"label": None}, "must be 0"),
         ({"text": ""}, "20 or more human documents"),
     ],

@@ -15,7 +15,7 @@ FOLDS = 8  # most refits for the scores of left-out sources
 
 class Documents(NamedTuple):
     """Arrays [docs]: text; label float32; key uint64 (hash of the text); source, place (source and domain), fold,
-    cluster, variant str."""
+    cluster, variant str; trained bool: the others are only measured."""
 
     text: pa.Array
     label: np.ndarray
@@ -25,12 +25,13 @@ class Documents(NamedTuple):
     fold: np.ndarray
     cluster: np.ndarray
     variant: np.ndarray
+    trained: np.ndarray
 
 
 def documents(table: pa.Table) -> Documents:
     """The documents of a training table in canonical order; columns as in `training.train`, null text as empty.
 
-    Raises ValueError when `text` or `label` is missing, of another type, or a label is not 0 or 1.
+    Raises ValueError when `text` or `label` is missing, a column is of another type, or a label is not 0 or 1.
     """
     for name in ("text", "label"):
         if name not in table.column_names:
@@ -51,8 +52,9 @@ def documents(table: pa.Table) -> Documents:
     fold = _text_column(table, "fold", None, source)
     cluster = _text_column(table, "cluster", None, np.array([f"{k:016x}" for k in key]))
     variant = _text_column(table, "variant", "")
-    order = np.lexsort((cluster, variant, fold, place, label.astype(np.int8), key))
-    columns = label.astype(np.float32), key, source, place, fold, cluster, variant
+    trained = _trained_column(table) & (variant == "")
+    order = np.lexsort((trained, cluster, variant, fold, place, label.astype(np.int8), key))
+    columns = label.astype(np.float32), key, source, place, fold, cluster, variant, trained
     return Documents(text.take(pa.array(order, pa.int64())), *(column[order] for column in columns))
 
 
@@ -62,10 +64,19 @@ def _text_column(table: pa.Table, name: str, default: str | None, values: np.nda
     return values if values is not None else np.full(table.num_rows, default)
 
 
-def check_classes(label: np.ndarray, variant: np.ndarray) -> None:
-    """Raises ValueError unless both classes have documents enough; those of a variant do not count."""
+def _trained_column(table: pa.Table) -> np.ndarray:
+    if "trained" not in table.column_names:
+        return np.ones(table.num_rows, bool)
+    kind = table["trained"].type
+    if not pa.types.is_boolean(kind):
+        raise ValueError(f"column 'trained' must hold true or false, not {kind}")
+    return np.array([v is not False for v in table["trained"].to_pylist()], bool)
+
+
+def check_classes(label: np.ndarray, trained: np.ndarray) -> None:
+    """Raises ValueError unless both classes have documents enough; only those that are trained on count."""
     for value, name in ((0, "human"), (1, "synthetic")):
-        count = int(((label == value) & (variant == "")).sum())
+        count = int(((label == value) & trained).sum())
         if count < LEAST_DOCUMENTS:
             raise ValueError(
                 f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} "

@@ -25,7 +25,8 @@ LEAST_SOURCES = 5
 class HeldOut(NamedTuple):
     """Scores of documents by models that did not see their source, all arrays [docs].
 
-    variant: name of what was done to a document, "" for nothing; such documents are measured apart.
+    variant: name of what was done to a document, "" for nothing; such documents are measured apart. trained: was it
+    among what the model is trained on, but for the folds left out? The others are only measured.
     """
 
     logit: np.ndarray
@@ -38,14 +39,16 @@ class HeldOut(NamedTuple):
     key: np.ndarray
     prose: np.ndarray
     variant: np.ndarray
+    trained: np.ndarray
 
 
-def comparable(data: HeldOut) -> np.ndarray:
+def comparable(data: HeldOut, among: np.ndarray | None = None) -> np.ndarray:
     """bool[docs]: prose without a variant whose human and synthetic texts may be compared within their fold.
 
-    In a fold that holds sources of both classes these are their documents; where it holds none, all.
+    In a fold that holds sources of both classes these are their documents; where it holds none, all. `among` bool[docs]
+    are the only ones to look at, if given.
     """
-    plain = data.prose & (data.variant == "")
+    plain = data.prose & (data.variant == "") & (True if among is None else among)
     chosen = np.zeros(len(plain), bool)
     for fold in sorted(set(data.fold.tolist())):
         here = plain & (data.fold == fold)
@@ -181,7 +184,8 @@ def measure(held_out: HeldOut) -> dict[str, Any]:
     thresholds[length][fpr] over FPR_GRID (see `worst_source`) and medians[length], in which each human source
     weighs n^1/2: the fallback without anchors; slope and intercept of log odds on (logit - human median of the
     source and length), at equal classes; tpr[fold][rate] over RATES: synthetic documents of a fold above that quantile
-    of its own humans. Missing values are None.
+    of its own humans. Missing values are None. What is only measured counts in tpr, which says how much detection
+    differs between groups, and in nothing else.
     """
     return {name: _measure_one(held_out, np.asarray(getattr(held_out, name))) for name in ("logit", "logit_check")}
 
@@ -189,7 +193,7 @@ def measure(held_out: HeldOut) -> dict[str, Any]:
 def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
     usable = np.isfinite(logit) & data.prose & (data.variant == "") & (data.words >= LENGTHS[0])
     paired = usable & comparable(data)
-    human, bins = usable & (data.label == 0), length_bin(data.words)
+    human, bins = usable & data.trained & (data.label == 0), length_bin(data.words)
     thresholds: list[list[float] | None] = []
     medians: list[float | None] = []
     for length in range(len(LENGTHS)):
@@ -204,7 +208,7 @@ def _measure_one(data: HeldOut, logit: np.ndarray) -> dict[str, Any]:
         weight = counts[codes] ** -0.5
         thresholds.append([_round(x) for x in worst_source(logit[rows], codes)])
         medians.append(_round(source_quantile(logit[rows], weight, 0.5)))
-    slope, intercept = _platt(data, logit, paired, bins)
+    slope, intercept = _platt(data, logit, usable & comparable(data, data.trained), bins)
     tpr: dict[str, list[float]] = {}
     for fold in sorted({str(f) for f in data.fold[paired]}):
         inside = paired & (data.fold == fold)

@@ -199,10 +199,9 @@ def train(table: pa.Table, path: str | Path) -> HeldOut:
     kept = np.flatnonzero(np.array([len(w) >= LEAST_WORDS for w in words]))
     text = found.text.take(pa.array(kept))
     crops = [_crop(words[i], int(found.key[i])) for i in kept]
-    label, key, source, _, fold, cluster, variant = (column[kept] for column in found[1:])
-    check_classes(label, variant)
+    label, key, source, _, fold, cluster, variant, trained = (column[kept] for column in found[1:])
+    check_classes(label, trained)
     folds, codes = fold_codes(fold, key)
-    trained = variant == ""
     logit = np.full(len(crops), np.nan, np.float32)
     for code in range(len(folds)):
         rest, out = np.flatnonzero((codes != code) & trained), np.flatnonzero(codes == code)
@@ -218,7 +217,8 @@ def train(table: pa.Table, path: str | Path) -> HeldOut:
     missing = np.full(len(crops), np.nan, np.float32)
     rows = np.unique(cluster, return_inverse=True)[1]
     names = np.array(folds)[codes]
-    return HeldOut(logit, missing, label.astype(np.int8), source, names, length, rows, key, prose, variant)
+    texts = rows, key, prose, variant, trained
+    return HeldOut(logit, missing, label.astype(np.int8), source, names, length, *texts)
 
 
 def _crop(words: list[str], key: int) -> str:

@@ -38,8 +38,8 @@ class Crops(NamedTuple):
     Row i has the features buckets[ends[i]:ends[i+1]].
 
     label float32; place int64: code of the source and domain; source, fold: codes into names and folds; trained bool:
-    the others (of a variant) are only measured; turn uint64: decides the order of rows in an epoch; prose bool: English
-    prose by the gate. Rows that are not prose are trained on too, but not measured on.
+    the others (of a variant, or by the column `trained`) are only measured; turn uint64: decides the order of rows in
+    an epoch; prose bool: English prose by the gate. Rows that are not prose are trained on too, but not measured on.
     """
 
     buckets: np.ndarray
@@ -65,10 +65,11 @@ def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Mode
 
     `table` has `text` and `label` (0 human, 1 synthetic), and if it can `source` (corpus), `domain` (weighed as its own
     cell), `fold` (sources left out together; default the source), `cluster` (resampled together in intervals; default
-    the document) and `variant` (a name such as "attacked": these documents are not trained on, and measured apart;
-    default none, the empty string). `sources` is kept in the model as its provenance. The result depends
-    on the set of documents, not on their order. Raises ValueError when a column is missing, a label is not 0
-    or 1, or a class has fewer than 20 documents of 40 words.
+    the document), `variant` (a name such as "attacked": these documents are not trained on, and measured apart;
+    default none, the empty string) and `trained` (false: only scored and measured, like any left-out source; of all
+    that a model keeps, just its detection rates by fold count these documents too; default true). `sources` is kept in
+    the model as its provenance. The result depends on the set of documents, not on their order. Raises ValueError when
+    a column is missing, a label is not 0 or 1, or a class has fewer than 20 documents of 40 words to train on.
     """
     crops = prepare(table)
     everything = np.flatnonzero(crops.trained)
@@ -89,7 +90,7 @@ def train(table: pa.Table, sources: Sequence[dict[str, Any]] = ()) -> tuple[Mode
         "epochs": EPOCHS,
         "rate": RATE,
         "penalty": PENALTY,
-        "data": xxhash.xxh3_128_hexdigest(np.ascontiguousarray(crops.key).tobytes() + crops.label.tobytes()),
+        "data": xxhash.xxh3_128_hexdigest(crops.key[everything].tobytes() + crops.label[everything].tobytes()),
     }
     scales = np.array([scale, bias, check_scale, check_bias], np.float64)
     return Model(main, half, crops.vocabulary, scales, measure(held_out), training, ""), held_out
@@ -104,10 +105,10 @@ def prepare(table: pa.Table) -> Crops:
     begin, end, words = (np.stack(x) for x in zip(*(crop(tokens, found.key, i) for i in range(CROPS)), strict=True))
     kept = np.flatnonzero(words[0] >= LEAST_WORDS)
     begin, end, words = begin[:, kept], end[:, kept], words[:, kept]
-    label, key, source, place, fold, cluster, variant = (column[kept] for column in found[1:])
-    check_classes(label, variant)
+    label, key, source, place, fold, cluster, variant, trained = (column[kept] for column in found[1:])
+    check_classes(label, trained)
     sources, source_code = np.unique(source, return_inverse=True)
-    vocabulary = common_words(tokens, begin[0], end[0], source_code)
+    vocabulary = common_words(tokens, begin[0][trained], end[0][trained], source_code[trained])
     buckets, ends = features(tokens, begin.ravel(), end.ravel(), vocabulary)
     folds, fold_code = fold_codes(fold, key)
     columns = {
@@ -119,7 +120,7 @@ def prepare(table: pa.Table) -> Crops:
         "cluster": np.unique(cluster, return_inverse=True)[1],
         "prose": prose[kept],
         "variant": variant,
-        "trained": variant == "",
+        "trained": trained,
     }
     repeated = {name: np.tile(column, CROPS) for name, column in columns.items()}
     turn = np.concatenate([mix64_array(key + np.uint64(i)) for i in range(CROPS)])
@@ -164,7 +165,7 @@ def common_words(tokens: Tokens, begin: np.ndarray, end: np.ndarray, source: np.
     spans of each are looked at. Labels are not.
     """
     rank = np.zeros(1 << WORD_BITS)
-    for code in range(int(source.max()) + 1):
+    for code in np.unique(source).tolist():
         rows = np.flatnonzero(source == code)[:400]
         at = np.concatenate([np.arange(begin[i], end[i]) for i in rows])
         at = at[tokens.kind[at] & (WORD | NUMBER) == WORD]
@@ -232,7 +233,7 @@ def leave_out(crops: Crops, odd: Crops) -> HeldOut:
             weights, bias = fit(view, rest)
             logit[kind, out] = predict(view, out, weights, bias)
     names, folds = np.array(crops.names)[crops.source], np.array(crops.folds)[crops.fold]
-    texts = crops.words, crops.cluster, crops.key, crops.prose, crops.variant
+    texts = crops.words, crops.cluster, crops.key, crops.prose, crops.variant, crops.trained
     columns = crops.label.astype(np.int8), names, folds, *texts
     return HeldOut(logit[0], logit[1], *(column[:count] for column in columns))
 

@@ -230,5 +230,11 @@ def test_the_shipped_model_is_small_and_carries_its_evidence() -> None:
     assert SHIPPED.stat().st_size < 2_000_000
 
 
+def test_the_shipped_model_is_not_trained_on_texts_whose_terms_forbid_it() -> None:
+    sources = {item["source"] for item in load_model("shipped").training["sources"]}
+    assert "ranhli/l2r_data" in sources
+    assert not sources & {"ryuryukke/OUTFOX", "mbzuai-nlp/M4", "Jihuai-wpy/SeqXGPT"}
+
+
 def test_the_tokeniser_still_hashes_words_as_the_model_learned_them() -> None:
     assert tokenise(pa.array(["Don’t"])).hash.tolist() == [word_hash("don't")]

@@ -153,6 +153,28 @@ def test_variants_are_measured_and_not_trained_on() -> None:
     assert inside.sum() >= 40 and np.isfinite(with_variant[1].logit[inside]).all()
 
 
+def test_what_is_only_measured_counts_in_detection_rates_alone() -> None:
+    table = invent(900, 8)
+    strange = invent(200, 9, sources=1).set_column(2, "source", pa.array(["corpus 1"] * 200))
+    texts = [t.replace("the", "zyzzyva") for t in strange["text"].to_pylist()]
+    strange = strange.set_column(0, "text", pa.array(texts))
+    parts = ((table, True), (strange, False))
+    both = pa.concat_tables([t.append_column("trained", pa.array([v] * len(t))) for t, v in parts])
+    (plain, _), (model, held_out) = train(table), train(both)
+    for name in ("weights", "check", "vocabulary", "scales", "training"):
+        np.testing.assert_equal(getattr(model, name), getattr(plain, name))
+    for kind in ("logit", "logit_check"):
+        rates = model.calibration[kind].pop("tpr"), plain.calibration[kind].pop("tpr")
+        assert rates[0]["corpus 0"] == rates[1]["corpus 0"] and len(rates[0]) == 3
+    assert model.calibration == plain.calibration
+    assert (~held_out.trained).sum() >= 190 and np.isfinite(held_out.logit).all()
+    assert comparable(held_out)[~held_out.trained].all()  # and it is in the tables like any other
+    with pytest.raises(ValueError, match="20 or more human"):
+        train(both.filter(pa.array([not v for v in both["trained"].to_pylist()])))
+    with pytest.raises(ValueError, match="'trained' must hold true or false"):
+        train(table.append_column("trained", pa.array(["no"] * 900)))
+
+
 def test_what_one_domain_alone_says_gets_no_weight() -> None:
     table = invent(900, 7, sources=1)
     domain = pa.array([f"domain {i % 30}" for i in range(900)])
@@ -170,7 +192,7 @@ def test_a_fold_compares_the_classes_of_its_own_corpus() -> None:
     names = np.array(["both", "both", "human only", "human only", "machine only"])
     label, fold = np.array([0, 1, 0, 0, 1]), np.array(["a", "a", "a", "b", "b"])
     rest = np.zeros(5), np.zeros(5), label, names, fold, np.full(5, 99), np.arange(5), np.arange(5)
-    data = HeldOut(*rest, np.ones(5, bool), np.array(["", "", "", "", ""]))
+    data = HeldOut(*rest, np.ones(5, bool), np.array(["", "", "", "", ""]), np.ones(5, bool))
     assert comparable(data).tolist() == [True, True, False, True, True]
 
 
