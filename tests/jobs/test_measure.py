@@ -63,7 +63,9 @@ def test_what_is_wrong_with_a_shard_is_said_in_words(run):
     _, report = run
     looks = to_look_at(report)
     says = {look.shard.removeprefix("default/").removesuffix(".parquet"): " ".join(look.says) for look in looks}
-    assert "pattern" in says["templated"] and "boilerplate" in says["boilerplate"] and "not English" in says["danish"]
+    # twelve topics make most runs of words common to many of its documents: more than sharing frames
+    assert "over and over" in says["templated"]
+    assert "boilerplate" in says["boilerplate"] and "not English" in says["danish"]
     driving = report["diversity"]["driving"]["default/templated.parquet"]
     assert any("in conclusion" in row["text"] for row in driving["openers"])
 
