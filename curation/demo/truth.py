@@ -1,5 +1,6 @@
 """What a finished run did with human and LLM text, held against the truth that it was not told."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def compare(output: str, truth: str) -> str:
         "",
         *_labels(rows),
         *_reading(rows),
+        *_share(rows, output),
         "",
         *_weights(rows),
         "",
@@ -134,6 +136,22 @@ def _reading(rows: Rows) -> list[str]:
     """How to read LLM text with the label `human`, where there is any."""
     missed = any(row["synthetic_label"] == "human" for row in _of(rows, "llm"))
     return ["", _HUMAN] if missed else []
+
+
+def _share(rows: Rows, output: str) -> list[str]:
+    """The true share beside the estimate, of the documents that can be judged, which those with p_synthetic are."""
+    path = Path(output) / "report" / "report.json"
+    synthetic = json.loads(path.read_text("utf-8")).get("synthetic", {}) if path.exists() else {}
+    found = synthetic.get("prevalence") or {}
+    scored = [row for row in rows if row["p_synthetic"] is not None]
+    part = _percent(len(_of(scored, "llm")), len(scored))
+    lines = ["", f"LLM share of the {len(scored)} documents that can be judged   {part}"]
+    if found.get("estimate") is None:
+        return lines
+    estimate, low, high = (_percent(found[key], 1) for key in ("estimate", "low", "high"))
+    covered = round(found.get("scored", len(scored)))
+    only = "" if covered == len(scored) else f", from the {covered} of kinds that the reference covers"
+    return [*lines, f"what the run estimated for them   {estimate} ({low} to {high}){only}"]
 
 
 def _weights(rows: Rows) -> list[str]:

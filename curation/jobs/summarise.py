@@ -208,6 +208,7 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
     drawn = max(pooled, key=lambda stratum: (stratum["anchors"], stratum["words"]), default=None)
     return {
         "scored": sum(sum(heights) for heights in found["histogram"]["counts"].values()),
+        "min_words": job.config.detect.min_words,
         "covered": round(total["scored"]),
         "threshold": drawn["threshold"] if drawn else None,
         "threshold_words": drawn["words"] if drawn else None,

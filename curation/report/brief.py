@@ -91,7 +91,7 @@ def summary(report: Mapping[str, Any]) -> str:
     if number(synthetic.get("scored")):
         mixed = number(section(synthetic, "prevalence_after").get("estimate"))
         change = f" -> {share(mixed)} in the weighted mix{before_selection(report)}" if mixed is not None else ""
-        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'), change)}")
+        lines.append(f"{'Synthetic:':<20}{prevalence_words(section(synthetic, 'prevalence'), change, judged(report))}")
     table = section(report, "variance", "held_out") or section(report, "variance", "balanced")
     before, after = (number(section(table, k).get("vr_min")) for k in ("before", "after"))
     if after is not None:
@@ -121,8 +121,26 @@ def summary(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def prevalence_words(prevalence: Mapping[str, Any], change: str = "") -> str:
-    """`about 12% (8% to 17%) ...` and what became of it (`change`), or why there is no estimate."""
+def judged(report: Mapping[str, Any]) -> str:
+    """What the share of synthetic text is a share of: how many documents, of what kind, and how many were read."""
+    synthetic = section(report, "synthetic")
+    found = section(synthetic, "prevalence")
+    part, of = number(found.get("scored")), number(found.get("documents"))
+    if part is None:
+        return "the documents that can be judged"
+    least = number(synthetic.get("min_words"))
+    kind = "English prose, whole or mixed with other text" + (f", of {count(least)} words or more" if least else "")
+    scored, covered = number(synthetic.get("scored")), number(synthetic.get("covered"))
+    if scored is not None and covered is not None and covered < scored:
+        kind += ", of kinds that the reference covers"
+    whole = f"; {count(of)} in all" if of is not None else ""
+    return f"the {plural(round(part), 'document')} that can be judged ({kind}{whole})"
+
+
+def prevalence_words(
+    prevalence: Mapping[str, Any], change: str = "", of: str = "the documents that can be judged"
+) -> str:
+    """`about 12% (8% to 17%) of ...` and what became of it (`change`), or why there is no estimate."""
     if number(prevalence.get("estimate")) is None:
         reason = clean(prevalence.get("reason") or "no reason was recorded")
         if number(prevalence.get("lower_bound")):
@@ -131,7 +149,7 @@ def prevalence_words(prevalence: Mapping[str, Any], change: str = "") -> str:
     text = f"about {share(prevalence['estimate'])}"
     if number(prevalence.get("low")) is not None and number(prevalence.get("high")) is not None:
         text += f" ({share(prevalence['low'])} to {share(prevalence['high'])})"
-    text += " of the scored documents" + change
+    text += f" of {of}{change}"
     if number(prevalence.get("lower_bound")):
         text += f", at least {share(prevalence['lower_bound'])} even if the detector found every synthetic text"
     return text

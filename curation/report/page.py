@@ -10,7 +10,7 @@ from typing import Any
 
 from curation.report import drawing, plots, plots_mix, plots_text
 from curation.report import words as w
-from curation.report.brief import headline, prevalence_words
+from curation.report.brief import headline, judged, prevalence_words
 from curation.report.findings import before_selection, findings, selected
 from curation.report.look import to_look_at
 from curation.report.mix_tables import tables
@@ -143,7 +143,7 @@ def _view(report: Mapping[str, Any]) -> dict[str, Any]:
         "anchored": bool(
             sum(w.number(c) or 0 for c in w.listing(w.section(synthetic, "histogram").get("anchors")))
         ),
-        "prevalence": prevalence_words(w.section(synthetic, "prevalence")),
+        "prevalence": prevalence_words(w.section(synthetic, "prevalence"), of=judged(report)),
         "prevalence_after": prevalence_words(after)
         if (after := w.section(synthetic, "prevalence_after"))
         else "",
@@ -235,7 +235,7 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         (documents.get("read"), w.count, "documents read"),
         (documents.get("kept"), w.count, "documents kept"),
         (w.section(report, "duplicates").get("removed"), w.count, "duplicates removed"),
-        (looks, lambda n: w.share(n) + change, f"of scored documents look synthetic{when}"),
+        (looks, lambda n: w.share(n) + change, f"of {_judged(synthetic)} look synthetic{when}"),
         (
             w.section(held_out, "after").get("vr_min"),
             w.share,
@@ -245,6 +245,11 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         (w.section(report, "mixing", "ess").get("documents"), w.share, f"effective sample size{before}"),
     ]
     return [(say(found), label) for found, say, label in known if w.number(found) is not None]
+
+
+def _judged(synthetic: Mapping[str, Any]) -> str:
+    part = w.number(w.section(synthetic, "prevalence").get("scored"))
+    return f"the {w.count(round(part))} documents that can be judged" if part is not None else "the judged documents"
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:

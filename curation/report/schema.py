@@ -151,8 +151,8 @@ class Prevalence(TypedDict, total=False):
     high: float | None
     lower_bound: float | None  # share that is synthetic even if the model detected all of it
     reason: str | None
-    documents: float  # weight of the documents; their number before mixing
-    scored: float  # of these, scored
+    documents: float  # all documents that were read
+    scored: float  # of these, the ones that can be judged, of which the estimate is a share
     anchors: float  # known human documents it is calibrated on
 
 
@@ -177,7 +177,8 @@ class Stratum(TypedDict, total=False):
 class Synthetic(TypedDict, total=False):
     reason: str | None
     scored: int  # documents with a score: those of the histogram
-    covered: int  # of these, of kinds that the reference covers: shares and intervals rest on them
+    min_words: int  # words below which a document has no score
+    covered: int  # of the scored, of kinds that the reference covers: shares and intervals rest on them
     undetermined: dict[str, int]  # by reason
     labels: dict[str, int]  # human, undetermined, synthetic
     prevalence: Prevalence

@@ -1,5 +1,8 @@
 """The comparison of a finished run with the truth, on an output made by hand."""
 
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -76,6 +79,17 @@ def test_numbers(finished):
     assert cells(text, "planted exact duplicates found") == "0 of 1"
     assert cells(text, "part-0") == "4 50.0 % 25.0 %"
     assert "not an accuracy figure" in text.splitlines()[-1]
+
+
+def test_the_true_share_stands_beside_the_estimate_on_the_same_documents(finished):
+    assert cells(compare(*finished), "LLM share of the 6 documents that can be judged") == "50.0 %"
+    report = Path(finished[0]) / "report" / "report.json"
+    report.parent.mkdir()
+    found = {"estimate": 0.4, "low": 0.25, "high": 0.6, "scored": 6.0}
+    report.write_text(json.dumps({"synthetic": {"prevalence": found}}))
+    assert cells(compare(*finished), "what the run estimated for them") == "40.0 % (25.0 % to 60.0 %)"
+    report.write_text(json.dumps({"synthetic": {"prevalence": found | {"scored": 4.0}}}))
+    assert "from the 4 of kinds that the reference covers" in compare(*finished)
 
 
 def test_the_label_human_on_llm_text_is_explained_where_it_occurs(finished, tmp_path):

@@ -106,6 +106,7 @@ def sample(shards: int = 64) -> dict[str, Any]:
             "lower_bound": max(0.0, round(share - 0.8 * width, 4)),
             "reason": None,
             "documents": n,
+            "scored": round(n * 0.81),
             "anchors": 5210,
         }
 
@@ -187,6 +188,7 @@ def sample(shards: int = 64) -> dict[str, Any]:
         },
         "synthetic": {
             "scored": round(whole["kept"] * 0.81),
+            "min_words": 50,
             "undetermined": {"too_short": 88_120, "not_prose": 51_903, "language": 9921},
             "labels": {"human": 498_120, "undetermined": 149_944, "synthetic": 71_233},
             "prevalence": prevalence(0.113, 640_000, 0.03),

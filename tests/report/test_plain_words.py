@@ -71,10 +71,14 @@ def test_advice_on_anchors_does_not_ask_for_a_reference_that_is_there() -> None:
 
 def test_the_share_before_stands_beside_the_share_after() -> None:
     report = sample(4)
-    assert "11.3% \u2192 3.1% of scored documents look synthetic, before \u2192 in the weighted mix" in visible(report)
-    assert "of the scored documents -> 3.1% in the weighted mix" in summary(report)
+    judged = "the 518,400 documents that can be judged"
+    assert f"11.3% \u2192 3.1% of {judged} look synthetic, before \u2192 in the weighted mix" in visible(report)
+    kind = "English prose, whole or mixed with other text, of 50 words or more"
+    whole = f"(8.3% to 15.5%) of {judged} ({kind}; 640,000 in all)"
+    assert f"{whole} -> 3.1% in the weighted mix" in summary(report)
+    assert whole in visible(report)
     report["synthetic"]["prevalence_after"] = {"estimate": None}
-    assert "11.3% of scored documents look synthetic" in visible(report) and " -> " not in summary(report)
+    assert f"11.3% of {judged} look synthetic" in visible(report) and " -> " not in summary(report)
 
 
 def test_a_shard_with_much_synthetic_text_is_named_with_its_reason_and_a_command() -> None:
@@ -155,6 +159,7 @@ def test_scored_documents_outside_the_reference_are_told_apart() -> None:
     report = sample(4)
     report["synthetic"] |= {"scored": 5564, "covered": 5421}
     assert "5,564 documents scored, of which 5,421 of kinds that the reference covers" in visible(report)
+    assert "of 50 words or more, of kinds that the reference covers; 640,000 in all)" in summary(report)
     report["synthetic"]["covered"] = 5564
     assert "5,564 documents scored. Share" in visible(report)
 
