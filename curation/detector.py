@@ -11,11 +11,15 @@ from curation import io, synthetic
 from curation.config import ConfigError, Input
 from curation.io.quarantine import BadRecord
 from curation.synthetic import documents, fasttext, tables, training
+from curation.synthetic.documents import BadTrainingData
 from curation.synthetic.evaluation import HeldOut
 
 BACKENDS = ("hashed", "fasttext")
 COLUMNS = ("text", "label", "source", "domain", "cluster", "fold", "variant", "trained")
-_TYPES = {"label": (pa.float64(), "labels are numbers, 0 or 1"), "trained": (pa.bool_(), "it takes true or false")}
+_TYPES = {
+    "label": (pa.float64(), "labels are numbers: 0 human, 1 synthetic"),
+    "trained": (pa.bool_(), "it takes true or false"),
+}
 _BATCH_BYTES = 16 << 20
 
 
@@ -54,22 +58,30 @@ def read(data: Sequence[str]) -> pa.Table:
         for shard in io.expand([Input(path=path)]):
             schema = io.final_schema(shard, text="text")
             if "text" not in schema.names or "label" not in schema.names:
-                raise ValueError(f"{shard.url} needs columns text and label; it has {', '.join(schema.names)}")
+                raise ConfigError(
+                    f"{shard.url} needs columns text and label (0 human, 1 synthetic); it has "
+                    + ", ".join(schema.names),
+                    "missing-column",
+                )
             wanted = [name for name in COLUMNS if name in schema.names]
-
-            def refuse(bad: BadRecord, url: str = shard.url) -> None:
-                why = f"{bad.error}: {bad.message}"
-                raise ValueError(f"{url}: record {bad.row} cannot be read ({why}); mend or remove it")
-
+            bad: list[BadRecord] = []
             for batch, _ in io.read_shard(
-                shard, text="text", batch_bytes=_BATCH_BYTES, schema=schema, columns=wanted, on_bad=refuse
+                shard, text="text", batch_bytes=_BATCH_BYTES, schema=schema, columns=wanted, on_bad=bad.append
             ):
+                _refuse(bad, shard.url)
                 parts.append(_plain(batch, shard.url))
+            _refuse(bad, shard.url)
     if not parts:
-        raise ValueError(f"no record in {', '.join(data)}")
+        raise BadTrainingData(f"no record in {', '.join(data)}")
     return pa.concat_tables(parts, promote_options="default").select(
         [name for name in COLUMNS if any(name in part.column_names for part in parts)]
     )
+
+
+def _refuse(bad: list[BadRecord], url: str) -> None:
+    if bad:
+        why = f"{bad[0].error}: {bad[0].message}"
+        raise BadTrainingData(f"{url}: record {bad[0].row} cannot be read ({why}); mend or remove it")
 
 
 def _plain(batch: pa.RecordBatch, url: str) -> pa.Table:
@@ -83,7 +95,7 @@ def _plain(batch: pa.RecordBatch, url: str) -> pa.Table:
         try:
             columns[name] = values.cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise ValueError(f"{url}: column {name!r} holds {values.type}; {wanted}") from None
+            raise BadTrainingData(f"{url}: column {name!r} holds {values.type}; {wanted}") from None
     return pa.table(columns)
 
 

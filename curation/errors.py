@@ -47,6 +47,11 @@ KINDS = {
     "wrong-column-type": Kind(
         USAGE, "a column of the wrong type, such as text in bytes", "write the column again, or name another one"
     ),
+    "bad-training-data": Kind(
+        USAGE,
+        "labelled documents that `train-detector` cannot learn from",
+        "the message names the file, column or record; the label is 0 human, 1 synthetic",
+    ),
     "column-taken": Kind(
         USAGE, "an input column with the name of one that would be added", "set `columns.prefix`, or rename the column"
     ),
@@ -65,6 +70,9 @@ KINDS = {
     "missing-package": Kind(USAGE, "a package of an extra is not installed", "the message has the `pip install` line"),
     "no-finished-run": Kind(
         USAGE, "a folder without a run, or with one that was stopped", "run the same command again to complete it"
+    ),
+    "nothing-found": Kind(
+        FAILED, "`inspect` found no such document", "the message names the nearest reason or shard of the run"
     ),
     "bad-reference": Kind(
         USAGE, "a reference profile that is missing, damaged or of another release", "`curation reference build`"
@@ -104,6 +112,12 @@ class InputChanged(RuntimeError):
     """An input is not what it was when the job began."""
 
     code = "input-changed"
+
+
+class NothingFound(ValueError):
+    """A run has no document of the kind asked for."""
+
+    code = "nothing-found"
 
 
 class RecordsLost(ValueError):

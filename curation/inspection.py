@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from curation import io
 from curation.batch import as_strings, choose
 from curation.config import Config, ConfigError, Input, columns_of, load, nearest
+from curation.errors import NothingFound
 from curation.layout import FORMATS
 from curation.plan import Shard
 from curation.schema import ADDED, OPTIONAL
@@ -21,12 +22,13 @@ TEXT_SHOWN = 700  # characters
 def show(
     output: str, *, id: str | None = None, reason: str | None = None, shard: str | None = None, limit: int = 10
 ) -> int:
-    """Print documents of the run in `output` and return the exit code: 1 when nothing was found.
+    """Print documents of the run in `output` and return the exit code 0.
 
     By `id`, wherever the document is; by `reason`, excluded for it; `quarantine` as the reason shows records that
     could not be read. By `shard`, named as in the report (`source/path`): half of `limit` kept, the rest excluded;
     with an id or a reason only documents of that shard. With none of them, excluded documents. Beside a duplicate
-    stands the survivor. Raises ConfigError for a folder without a run and for a shard that the run did not read.
+    stands the survivor. Raises ConfigError for a folder without a run and for a shard that the run did not read, and
+    NothingFound where no document is what was asked for.
     """
     manifest = io.read_manifest(output)
     if manifest is None:
@@ -36,7 +38,8 @@ def show(
         _known_shard(config, shard)
     if reason == "quarantine":
         blocks = list(_quarantined(output, limit, shard))
-        print("\n\n".join(blocks))
+        if blocks:
+            print("\n\n".join(blocks))
         return _found(len(blocks), "nothing was quarantined")
     if id is not None:
         found = list(_documents(config, ("kept", "excluded"), _has_id(config, {id}), limit, shard))
@@ -80,9 +83,10 @@ def _is(relative: str, name: str) -> bool:
 
 
 def _found(count: int, otherwise: str) -> int:
+    """0, the exit code where something was shown. Raises NothingFound, saying `otherwise`, where nothing was."""
     if not count:
-        print(otherwise)
-    return 0 if count else 1
+        raise NothingFound(otherwise)
+    return 0
 
 
 def _shards(config: Config, folder: str) -> tuple[Shard, ...]:

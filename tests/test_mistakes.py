@@ -163,6 +163,15 @@ def test_inspecting_or_exporting_what_has_not_run(here):
         fails(verb, "no-finished-run", "holds no finished run")
 
 
+def test_inspecting_what_the_run_has_not(here):
+    assert curation("dedup", "-i", "data.parquet", "-o", "out", "-q").exit_code == 0
+    answers = {"--id nobody": "no document has the id 'nobody'", "--reason quarantine": "nothing was quarantined"}
+    for asked, answer in answers.items():
+        assert not curation("inspect", "out", *asked.split()).stdout
+        fails(f"inspect out {asked}", "nothing-found", f"curation: {answer}", exit=1)
+    fails("inspect out --reason near_duplicates", "nothing-found", "nothing was excluded as 'near_duplicates'", exit=1)
+
+
 def test_a_quarantined_record_is_shown_readably(here):
     lines = [b'{"text":"fine"}', b'{"text":"\xff\xe2\x80\xae\tx"}', b'\x00\x01\x02\x03\x04{"']
     Path("a.jsonl").write_bytes(b"\n".join(lines))

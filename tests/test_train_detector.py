@@ -66,7 +66,7 @@ def test_fasttext_writes_its_own_format(tmp_path: Path) -> None:
     [
         ({"label": 1}, "20 or more human documents"),
         ({"label": 2}, "0 (human) or 1 (synthetic); it holds 2"),
-        ({"label": "ai"}, "labels are numbers, 0 or 1"),
+        ({"label": "ai"}, "labels are numbers: 0 human, 1 synthetic"),
         ({"trained": False}, "20 or more human documents"),
         ({"trained": "perhaps"}, "'trained' holds string; it takes true or false"),
         ({"label": None}, "must be 0"),
@@ -76,20 +76,20 @@ def test_fasttext_writes_its_own_format(tmp_path: Path) -> None:
 def test_data_that_cannot_train_are_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row | change) + "\n" for row in records(60)))
     code, said = run(tmp_path / "a.jsonl", "--output", tmp_path / "model.npz")
-    assert code == 1 and message in said and not (tmp_path / "model.npz").exists()
+    assert code == 2 and message in said and "[bad-training-data]" in said and not (tmp_path / "model.npz").exists()
 
 
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     lines = [json.dumps(row) for row in records(60)]
     (tmp_path / "a.jsonl").write_text("\n".join([*lines[:7], "{broken", *lines[7:]]))
     code, said = run(tmp_path / "a.jsonl", "--output", tmp_path / "model.npz")
-    assert code == 1 and "a.jsonl: record 7 cannot be read (invalid_json" in said
+    assert code == 2 and "a.jsonl: record 7 cannot be read (invalid_json" in said
 
 
 def test_files_and_backends_that_are_not_there(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
     code, said = run(tmp_path / "a.parquet", "--output", tmp_path / "m.npz")
-    assert code == 1 and "needs columns text and label; it has text" in said
+    assert code == 2 and "needs columns text and label (0 human, 1 synthetic); it has text [missing-column]" in said
     assert run(tmp_path / "none.parquet", "--output", tmp_path / "m.npz")[0] == 2
     code, said = run(tmp_path / "a.parquet", "--output", tmp_path / "m.npz", "--backend", "forest")
     assert code == 2 and "hashed or fasttext" in said

@@ -13,6 +13,12 @@ LEAST_DOCUMENTS = 20  # of each class
 FOLDS = 8  # most refits for the scores of left-out sources
 
 
+class BadTrainingData(ValueError):
+    """Labelled documents that a detector cannot learn from."""
+
+    code = "bad-training-data"
+
+
 class Documents(NamedTuple):
     """Arrays [docs]: text; label float32; key uint64 (hash of the text); source, place (source and domain), fold,
     cluster, variant str; trained bool: the others are only measured."""
@@ -35,14 +41,14 @@ def documents(table: pa.Table) -> Documents:
     """
     for name in ("text", "label"):
         if name not in table.column_names:
-            raise ValueError(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
+            raise BadTrainingData(f"training needs a column {name!r}; the table has {', '.join(table.column_names)}")
     kind = table["text"].type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise ValueError(f"column 'text' must hold strings, not {kind}")
+        raise BadTrainingData(f"column 'text' must hold strings, not {kind}")
     label = np.array([-1 if v is None else v for v in table["label"].to_pylist()], object)
     wrong = sorted({repr(v) for v in label if v not in (0, 1)})
     if wrong:
-        raise ValueError(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
+        raise BadTrainingData(f"column 'label' must be 0 (human) or 1 (synthetic); it holds {', '.join(wrong[:5])}")
     text = table["text"].cast(pa.large_string()).combine_chunks()
     values = ["" if v is None else v for v in text.to_pylist()]
     key = np.array([xxhash.xxh3_64_intdigest(v.encode("utf-8", "replace")) for v in values], np.uint64)
@@ -69,7 +75,7 @@ def _trained_column(table: pa.Table) -> np.ndarray:
         return np.ones(table.num_rows, bool)
     kind = table["trained"].type
     if not pa.types.is_boolean(kind):
-        raise ValueError(f"column 'trained' must hold true or false, not {kind}")
+        raise BadTrainingData(f"column 'trained' must hold true or false, not {kind}")
     return np.array([v is not False for v in table["trained"].to_pylist()], bool)
 
 
@@ -78,7 +84,7 @@ def check_classes(label: np.ndarray, trained: np.ndarray) -> None:
     for value, name in ((0, "human"), (1, "synthetic")):
         count = int(((label == value) & trained).sum())
         if count < LEAST_DOCUMENTS:
-            raise ValueError(
+            raise BadTrainingData(
                 f"training needs {LEAST_DOCUMENTS} or more {name} documents (label {value}) of {LEAST_WORDS} "
                 f"words or more; the table has {count}"
             )

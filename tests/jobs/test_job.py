@@ -260,7 +260,7 @@ def test_inspect_shows_a_duplicate_beside_its_survivor(baseline):
     assert row["id"] in shown and row["duplicate_of"] in shown and "near_duplicate" in shown
     by_reason = CliRunner().invoke(app, ["inspect", str(folder / "out"), "--reason", "near_dup"])
     assert by_reason.exit_code == 1
-    assert "did you mean 'near_duplicate'?" in by_reason.stdout
+    assert "did you mean 'near_duplicate'?" in by_reason.stderr
 
 
 def test_the_manifest_has_checksums_of_what_stands(baseline):
