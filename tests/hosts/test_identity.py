@@ -84,7 +84,8 @@ def datatrove_ray(values: dict[str, Any], folder: Path) -> None:
         pytest.skip("a Ray cluster of its own needs namespaces (root, unshare and ip)")
     command = [sys.executable, str(Path(__file__).with_name("on_ray.py")), str(SCRIPT)]
     path = os.pathsep.join(p for p in sys.path if p)
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": path}
+    # Ray's workers would yield to every other test
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": path}
     with (folder / "said").open("w+b") as said:  # a file: a pipe would stay open for as long as a process of Ray lives
         done = subprocess.run(
             [*apart, *command, *script(values, folder, "--ray")], env=environment, stdout=said, stderr=said,
