@@ -182,7 +182,7 @@ def plan(
             raise ConfigError(f"--verb: there is no verb {verb!r}{nearest(verb, VERBS)}", "usage")
         return forecast.show(jobs.configure(verb, config, values, sets or []), as_json=json, check=check)
 
-    _act(act, json)
+    _act(act, json, writes=False)
 
 
 @app.command()
@@ -350,8 +350,8 @@ def _no_such_option(option: str) -> None:
     raise ConfigError(f"unknown option or argument {unknown!r}{hint}{keys}", "usage")
 
 
-def _act(action: Callable[[], int], as_json: bool = False) -> None:
-    """Run a verb; give its exit code, and show messages rather than tracebacks."""
+def _act(action: Callable[[], int], as_json: bool = False, writes: bool = True) -> None:
+    """Run a verb; give its exit code, and show messages rather than tracebacks. A verb that `writes` can go on."""
     from curation.errors import code_of, exit_code
 
     try:
@@ -362,15 +362,17 @@ def _act(action: Callable[[], int], as_json: bool = False) -> None:
         known = ValueError | OSError | RuntimeError | KeyboardInterrupt
         if not as_json and not isinstance(error, known):
             raise
-        _tell(code_of(error), _message(error), code, as_json)
+        _tell(code_of(error), _message(error, writes), code, as_json)
     raise typer.Exit(code)
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, writes: bool = True) -> str:
     from curation.errors import Terminated
 
     if isinstance(error, KeyboardInterrupt):
         by = "stopped by SIGTERM" if isinstance(error, Terminated) else "interrupted"
+        if not writes:
+            return f"{by}; nothing was written"
         return f"{by}; what was finished stands, and the same command goes on where this run stopped"
     return str(error) or type(error).__name__
 

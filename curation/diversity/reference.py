@@ -300,6 +300,11 @@ def load(data: bytes, name: str = "the reference profile", language: str | None 
     another language than `language` (None takes any). Nothing in the file is executed.
     """
     again = "build it again with `curation reference build`"
+    if data[:4] == b"PAR1" or data[:1] in (b"{", b"["):
+        raise ProfileError(
+            f"{name} is a data file, not a reference profile: `curation reference build --input {name} --output "
+            "human.profile` makes a profile of it"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(item.file_size for item in archive.infolist()) > _MOST_BYTES:

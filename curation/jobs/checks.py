@@ -28,6 +28,11 @@ def settings(config: Config) -> None:
     ):
         if given and not dedup.enabled:
             raise ConfigError(f"{key} needs duplicates to be looked for: set dedup.enabled to true")
+    if dedup.enabled and not (dedup.exact or dedup.near or dedup.url or dedup.lines.enabled or config.exclude_near):
+        raise ConfigError(
+            "dedup looks for nothing with dedup.exact, dedup.near and dedup.url all false: set one, or "
+            "dedup.enabled to false"
+        )
     if dedup.enabled and dedup.verify_by == "shingles":
         if not dedup.near:
             raise ConfigError("dedup.verify_by shingles needs dedup.near: without it no similarities are counted")

@@ -100,6 +100,12 @@ def state_of(place: str, text: str = "text") -> diversity.State:
             shard = Shard(number, entry["url"], entry["source"], entry["relative"], entry["trust"])
             path = layout.path(place.rstrip("/"), "signals", shard, ".state")
             if not io.exists(path):
+                if not (manifest["config"].get("measure") or {}).get("enabled", True):
+                    raise ConfigError(
+                        f"--compare: the run {place} collected no statistics (measure.enabled: false, as detect and "
+                        f"dedup have it): compare its kept/ ({place.rstrip('/')}/kept) or its inputs instead, or "
+                        "another output of `curation measure --input GLOB --output DIR`"
+                    )
                 raise ConfigError(f"--compare: the run {place} has no statistics of {shard.relative}; measure it again")
             with io.open_file(path) as file:
                 state = diversity.merge(state, diversity.load(file.read()))

@@ -216,7 +216,10 @@ def _synthetic(job: Job, weights: dict[str, Any], counts: list[dict[str, Any]]) 
         "undetermined": dict(sorted(undetermined.items())),
         "labels": dict(sorted(sum((Counter(c["labels"]) for c in counts), Counter()).items())),
         "prevalence": total,
-        "prevalence_after": found["after"],
+        # without weights it would be the share before, found another way
+        "prevalence_after": found["after"]
+        if weights["mode"] != "none" or weights["weighs_clusters"] or job.config.mix.multipliers
+        else {"estimate": None, "reason": "documents were not weighed"},
         "second_score": found["second"],
         "by_shard": found["by_shard"],
         "by_source": found["by_source"],

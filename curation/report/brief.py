@@ -97,7 +97,12 @@ def summary(report: Mapping[str, Any]) -> str:
     if after is not None:
         start = f"{share(before)} before, " if before is not None else ""
         floor = number(section(table, "floor").get("vr_min"))
-        target = f" (human text against human text: {share(floor)})" if floor is not None else ""
+        target = (
+            f" (what sampling leaves of human text against human text: {share(floor)}; no value above that is a loss "
+            "that can be told)"
+            if floor is not None
+            else ""
+        )
         lines.append(
             f"{'Variance kept:':<20}{start}{share(after)} after weighing"
             f"{',' if selected(report) else ''}{before_selection(report)}, "

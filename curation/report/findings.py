@@ -305,12 +305,16 @@ def _mixing(report: Mapping[str, Any]) -> list[Finding]:
         if item.get("met") is False:
             reached = "it cannot be told" if item.get("reached") is None else f"{value(item['reached'])} was reached"
             why = f" ({clean(item['why'])})" if item.get("why") else ""
+            section_of = "select" if item.get("name") == "budget" else "require"  # require.budget holds it to its word
             found.append(
                 Finding(
                     "stop",
                     f"Required and missed: {clean(item.get('name'), 60)}",
-                    f"require asks for {value(item.get('asked'))}; {reached}{why}.",
-                    "Ask for less under require, or give the mix more: reference text, slack, a larger crawl.",
+                    f"{section_of} asks for {value(item.get('asked'))}; {reached}{why}.",
+                    "Ask for less under select (tokens, documents or rate), or give the mix more: a larger crawl, a "
+                    "higher select.max_repeats."
+                    if section_of == "select"
+                    else "Ask for less under require, or give the mix more: reference text, slack, a larger crawl.",
                 )
             )
     ess = number(section(mixing, "ess").get("documents"))

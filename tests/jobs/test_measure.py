@@ -114,6 +114,15 @@ def test_two_corpora_side_by_side(run):
     assert "*" in done.output and "Template share" in done.output
 
 
+def test_a_run_without_statistics_is_not_compared_and_says_how_to_have_them(run, tmp_path):
+    folder, _ = run
+    crawl, out = str(folder / "good-*.parquet"), str(tmp_path / "out")
+    assert CliRunner().invoke(app, ["dedup", "-i", crawl, "-o", out, "-q"]).exit_code == 0
+    done = CliRunner().invoke(app, ["measure", "--compare", out, crawl])
+    assert done.exit_code == 2 and "collected no statistics" in done.stderr
+    assert CliRunner().invoke(app, ["measure", "--compare", f"{out}/kept", crawl]).exit_code == 0
+
+
 def test_variance_is_compared_where_nothing_was_balanced(run):
     _, report = run
     for features in ("balanced", "held_out"):
