@@ -26,14 +26,20 @@ def text_bytes(text: Any) -> np.ndarray:
         return sizes[text.indices.fill_null(len(sizes) - 1).to_numpy(zero_copy_only=False).astype(np.int64)]
     if pa.types.is_string_view(text.type) or pa.types.is_binary_view(text.type):
         text = text.cast(pa.large_binary())
-    if not (
-        pa.types.is_string(text.type)
-        or pa.types.is_large_string(text.type)
-        or pa.types.is_binary(text.type)
-        or pa.types.is_large_binary(text.type)
-    ):
+    if pa.types.is_string(text.type) or pa.types.is_binary(text.type):
+        width: Any = np.int32
+    elif pa.types.is_large_string(text.type) or pa.types.is_large_binary(text.type):
+        width = np.int64
+    else:
         raise TypeError(f"text must be a string column, not {text.type}")
-    return pc.binary_length(text).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    offsets = text.buffers()[1]
+    if offsets is None or not len(text):
+        return np.zeros(len(text), np.int64)
+    ends = np.frombuffer(offsets, width, len(text) + 1, text.offset * np.dtype(width).itemsize)
+    sizes = np.diff(ends).astype(np.int64)
+    if text.null_count:  # there may be bytes under a null
+        sizes[np.asarray(text.is_null())] = 0
+    return sizes
 
 
 def as_strings(values: Any) -> Any:

@@ -1,6 +1,5 @@
 """The command line's surface: light imports, usage errors, exit codes. What verbs do is tested with the jobs."""
 
-import os
 import subprocess
 import sys
 
@@ -25,25 +24,6 @@ def test_help_imports_nothing_heavy():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
     assert "measure" in out
-
-
-def test_arrow_keeps_what_it_frees_unless_told_otherwise():
-    code = (
-        "import os, sys\n"
-        "from curation.cli import main\n"
-        "sys.argv = ['curation', '--version']\n"
-        "try:\n main()\nexcept SystemExit:\n pass\n"
-        "os.environ['MIMALLOC_VERBOSE'] = '1'\n"
-        "import pyarrow"
-    )
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MIMALLOC_")}
-
-    def delay(environment: dict[str, str]) -> str:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-        return next(line for line in done.stderr.splitlines() if "'purge_delay'" in line).split()[-1]
-
-    assert delay(plain) == "10000"
-    assert delay({**plain, "MIMALLOC_PURGE_DELAY": "500"}) == "500"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from curation.dedup.keep import column_of, order_keys, order_kind
 from curation.dedup.lines import count_units, cut_spans, emit_units, find_units, is_repeated
 from curation.dedup.measure import Shingles, shingles
 from curation.dedup.memory import deduplicate
-from curation.dedup.shuffle import Keys, digest_keys, distinct, emit, group, job_rows, packed, signal_keys
+from curation.dedup.shuffle import Keys, distinct, emit, group, job_rows, packed, signal_keys
 from curation.dedup.signatures import signatures, similarity
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "count_units",
     "cut_spans",
     "deduplicate",
-    "digest_keys",
     "distinct",
     "emit",
     "emit_units",

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from curation.dedup.hashes import content_hashes
-from curation.kernels.shuffle import count_keys, mark_keys, marked, place_keys
+from curation.kernels.shuffle import count_keys, hash_bytes, mark_keys, marked, place_keys
+from curation.text import text_buffer
 
 ROW_BITS = 40
 PAIR_BYTES = 16
@@ -35,12 +35,6 @@ def job_rows(shard: int, rows: np.ndarray) -> np.ndarray:
     return (np.int64(shard) << np.int64(ROW_BITS)) | rows.astype(np.int64)
 
 
-def digest_keys(digests: np.ndarray, valid: np.ndarray | None = None) -> Keys:
-    """Keys of 16-byte digests uint8[docs, 16]: their first eight bytes."""
-    values = np.ascontiguousarray(digests).view("<u8")[:, 0].astype(np.uint64)
-    return Keys(values, np.ones(len(values), bool) if valid is None else valid)
-
-
 def signal_keys(
     signals: pa.RecordBatch, *, exact: bool = True, near: bool = True, url: bool = False
 ) -> dict[str, Keys]:
@@ -48,7 +42,8 @@ def signal_keys(
 
     Ids always count, since repeated ids have to be told apart.
     """
-    keys = {"id": digest_keys(content_hashes(signals.column("id")))}
+    ids = hash_bytes(*text_buffer(signals.column("id")))
+    keys = {"id": Keys(ids, np.ones(len(ids), bool))}
     if exact:
         keys["norm_hash"] = _fixed_keys(signals.column("norm_hash"), first_only=True)
     if near:

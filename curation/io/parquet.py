@@ -1,4 +1,8 @@
-"""Parquet: a row group is read whole or quarantined whole."""
+"""Parquet: a row group is read whole or quarantined whole.
+
+It is decoded in pieces the size of a batch: what has just been decoded is still in the processor's cache when the batch
+is worked on, and its memory serves the next piece again.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -19,6 +23,7 @@ from curation.plan import Shard
 #: a row group of more bytes is decoded twice, first to see that all of it can be read, and not held in memory
 HELD_ROW_GROUP = 256 << 20
 MOST_DECODED = 512 << 20  # bytes of a string column in one batch, whatever its dictionary stands for
+FILL = 0.75  # of a batch that a piece fills on average, so that few pieces have to be cut
 MARK = b"PAR1"
 
 
@@ -59,8 +64,8 @@ def read(shard: Shard, request: Request) -> Iterator[Delivered]:
         for group in range(parquet.num_row_groups):
             count = parquet.metadata.row_group(group).num_rows
             try:
-                whole = _row_group(parquet, file, group, chosen(found, text, request.columns), count)
-                yield from cut(whole, row, request, request.sound)
+                pieces = _row_group(parquet, file, group, request, chosen(found, text, request.columns))
+                yield from cut(pieces, row, request, request.sound)
             except _BrokenRowGroup as error:
                 message = f"row group {group}, records {row} to {row + count - 1}: {error}"
                 on_bad(BadRecord(row, None, count, "broken_row_group", message))
@@ -72,16 +77,17 @@ class _BrokenRowGroup(Exception):
 
 
 def _row_group(
-    parquet: pq.ParquetFile, file: IO[bytes], group: int, columns: list[str] | None, count: int
+    parquet: pq.ParquetFile, file: IO[bytes], group: int, request: Request, columns: list[str] | None
 ) -> Iterator[pa.RecordBatch]:
     """The batches of a row group, none if any of it cannot be read: then _BrokenRowGroup is raised before
-    the first.
+    the first. Where an earlier reading found all sound, they come while the file is read.
     """
-
+    metadata = parquet.metadata.row_group(group)
     try:
-        rows = rows_at_once(parquet, file, group, batches.MAX_ROWS, MOST_DECODED)
+        most = rows_at_once(parquet, file, group, batches.MAX_ROWS, MOST_DECODED)
     except READ_ERRORS as error:
         raise _BrokenRowGroup(str(error)) from None
+    rows = min(most, _rows_of_a_batch(metadata, request))
 
     def plain() -> Iterator[pa.RecordBatch]:
         return parquet.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False)
@@ -89,28 +95,43 @@ def _row_group(
     def with_null_lists() -> Iterator[pa.RecordBatch]:
         return fixed_lists.batches(parquet, file, group, columns, rows)
 
+    lists = fixed_lists.names_of(parquet.schema_arrow, columns)
+    if request.sound and not lists:
+        return _told(plain())
     try:
-        return _whole(plain, count)
+        return _whole(plain, metadata.num_rows)
     except _BrokenRowGroup:
-        if not fixed_lists.names_of(parquet.schema_arrow, columns):
+        if not lists:
             raise
-    return _whole(with_null_lists, count)
+    return _whole(with_null_lists, metadata.num_rows)
+
+
+def _rows_of_a_batch(metadata: pq.RowGroupMetaData, request: Request) -> int:
+    """Rows of a row group whose text fills most of a batch, by the sizes in the footer; at least 1."""
+    sizes = (metadata.column(i) for i in range(metadata.num_columns))
+    size = sum(column.total_uncompressed_size for column in sizes if column.path_in_schema == request.text)
+    return max(1, int(FILL * request.batch_bytes * metadata.num_rows // max(size, 1)))
+
+
+def _told(stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The stream, whose errors of reading are raised as _BrokenRowGroup."""
+    try:
+        yield from stream
+    except READ_ERRORS as error:
+        raise _BrokenRowGroup(str(error)) from None
 
 
 def _whole(stream: Callable[[], Iterator[pa.RecordBatch]], count: int) -> Iterator[pa.RecordBatch]:
     """The batches that `stream` gives, after all of them could be read and had `count` rows together."""
-    try:
-        held: list[pa.RecordBatch] = []
-        found = size = 0
-        for batch in stream():
-            found += batch.num_rows
-            size += batch.nbytes
-            if size <= HELD_ROW_GROUP:
-                held.append(batch)
-            else:
-                held.clear()
-    except READ_ERRORS as error:
-        raise _BrokenRowGroup(str(error)) from None
+    held: list[pa.RecordBatch] = []
+    found = size = 0
+    for batch in _told(stream()):
+        found += batch.num_rows
+        size += batch.nbytes
+        if size <= HELD_ROW_GROUP:
+            held.append(batch)
+        else:
+            held.clear()
     if found != count:
         raise _BrokenRowGroup(f"it holds {found} records where the footer says {count}")
     return iter(held) if size <= HELD_ROW_GROUP else stream()

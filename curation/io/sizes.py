@@ -13,9 +13,21 @@ from curation.batch import text_bytes
 def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
     """Bytes of every row over all columns, int64[rows]; a null counts only its fixed width."""
     total = np.zeros(batch.num_rows, np.int64)
+    fixed = 0
     for column in batch.columns:
-        total += _bytes(column)
-    return total
+        if pa.types.is_primitive(column.type) or pa.types.is_fixed_size_binary(column.type):
+            fixed += _width(column.type)
+        else:
+            total += _bytes(column)
+    return total + fixed
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes of a value of fixed width; 8 where a type has none."""
+    try:
+        return (kind.bit_width + 7) // 8
+    except ValueError:  # null and the like
+        return 8
 
 
 def _bytes(array: Any) -> np.ndarray:
@@ -41,11 +53,7 @@ def _bytes(array: Any) -> np.ndarray:
         return text_bytes(array)
     except TypeError:
         pass
-    try:
-        width = (kind.bit_width + 7) // 8
-    except ValueError:
-        width = 8  # null and the like
-    return np.full(len(array), width, np.int64)
+    return np.full(len(array), _width(kind), np.int64)
 
 
 def _as_list(kind: pa.MapType) -> pa.DataType:

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from curation.kernels.hashing import mix64
+from curation.kernels.hashing import BASIS, PRIME, mix64
 
 _HALF, _ONE, _SIX, _LOW = np.uint64(32), np.uint64(1), np.uint64(6), np.uint64(63)
 
@@ -12,6 +12,18 @@ _HALF, _ONE, _SIX, _LOW = np.uint64(32), np.uint64(1), np.uint64(6), np.uint64(6
 def _place(key, partitions):
     """The partition of a salted key: its upper half as a fraction of all."""
     return np.int64(((key >> _HALF) * np.uint64(partitions)) >> _HALF)
+
+
+@njit(nogil=True, cache=True)
+def hash_bytes(data, starts):
+    """uint64[values]: FNV-1a (Fowler, Noll & Vo), mixed, of each data[starts[v] : starts[v + 1]], uint8 and int64."""
+    out = np.empty(len(starts) - 1, np.uint64)
+    for v in range(len(out)):
+        h = BASIS
+        for byte in data[starts[v] : starts[v + 1]]:
+            h = (h ^ np.uint64(byte)) * PRIME
+        out[v] = mix64(h)
+    return out
 
 
 @njit(nogil=True, cache=True)

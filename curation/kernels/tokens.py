@@ -7,6 +7,7 @@ text again. `curation/text/reference.py` says in plain Python what a token is; t
 import numpy as np
 from numba import njit
 
+from curation.kernels.ascii import BREAK, CAPITAL, FIGURE, LETTERS, LOWER, MARK, QUOTE, WIDE, classify, group
 from curation.kernels.hashing import BASIS, PRIME, mix64
 from curation.kernels.vectors import LANES, bit_count, differing, equal_to, lowest_bit, word_at
 
@@ -15,9 +16,6 @@ SEPARATOR, LETTER, DIGIT, SPACELESS, PUNCTUATION, APOSTROPHE, NEWLINE, IGNORED =
 # bits of a token's kind
 WORD, NUMBER, PUNCT, UPPER, ALLCAPS, LINE, CHAR = 1, 2, 4, 8, 16, 32, 64
 
-# what a byte is, inside the kernel: one bit each
-_LOWER, _CAPITAL, _FIGURE, _MARK, _BREAK, _QUOTE, _WIDE = 1, 2, 4, 8, 16, 32, 128
-_LETTERS = _LOWER | _CAPITAL
 # the group of a byte says which bytes are one token: neighbours of one group. 0 separates; a mark has its own byte;
 # characters that nothing continues, and marks beyond ASCII, take one of two numbers in turn
 _IN_WORD = 1
@@ -97,20 +95,26 @@ def _letter_follows(data, i, end, classes):
 def _byte_codes(classes):
     """What each byte is, uint8[256]."""
     codes = np.zeros(256, np.uint8)
-    codes[128:] = _WIDE
+    codes[128:] = WIDE
     for byte in range(128):
         cls = classes[byte]
         if cls == LETTER:
-            codes[byte] = _CAPITAL if 65 <= byte <= 90 else _LOWER
+            codes[byte] = CAPITAL if 65 <= byte <= 90 else LOWER
         elif cls == DIGIT:
-            codes[byte] = _FIGURE
+            codes[byte] = FIGURE
         elif cls == PUNCTUATION:
-            codes[byte] = _MARK
+            codes[byte] = MARK
         elif cls == NEWLINE:
-            codes[byte] = _BREAK
+            codes[byte] = BREAK
         elif cls == APOSTROPHE:
-            codes[byte] = _QUOTE
+            codes[byte] = QUOTE
     return codes
+
+
+@njit(inline="always")
+def _below(count):
+    """A mask of the first `count` of 64 lanes, all of them for more."""
+    return ~np.uint64(0) if count >= LANES else (np.uint64(1) << np.uint64(count)) - np.uint64(1)
 
 
 @njit(nogil=True, cache=True)
@@ -119,22 +123,24 @@ def _read(data, first, size, table, codes, folded, groups):
 
     Returns whether one is not. The three arrays begin one byte before the chunk and are zero there and behind it.
     """
-    part, every = data[first : first + size], np.uint8(0)
-    for k in range(size):
-        code = table[part[k]]
-        codes[k + 1] = code
-        every |= code
+    beyond = np.uint64(0)
+    # the last bytes of all texts may have too few behind them for a vector
+    vectors = min(size, max(len(data) - first - LANES + 1, 0))
+    done = np.int64(0)
+    while done < vectors:
+        beyond |= classify(data, first + done, codes, folded, done + 1) & _below(size - done)
+        done += LANES
+    for k in range(done, size):
+        byte = data[first + k]
+        codes[k + 1] = table[byte]
+        folded[k + 1] = byte + ((codes[k + 1] & np.uint8(CAPITAL)) << np.uint8(4))
+        beyond |= np.uint64(byte >= 0x80)
     codes[size + 1 : size + 1 + _PAD] = 0
     folded[size + 1 : size + 1 + _PAD] = 0
+    for base in range(0, size, LANES):
+        group(codes, folded, groups, base + 1)
     groups[size + 1 : size + 1 + _PAD] = 0
-    for k in range(size):
-        folded[k + 1] = part[k] + ((codes[k + 1] & np.uint8(_CAPITAL)) << np.uint8(4))
-    for k in range(size):
-        code = codes[k + 1]
-        held = ((codes[k] & np.uint8(7)) != np.uint8(0)) & ((codes[k + 2] & np.uint8(_LETTERS)) != np.uint8(0))
-        word = ((code & np.uint8(7)) != np.uint8(0)) | ((code == np.uint8(_QUOTE)) & held)
-        groups[k + 1] = part[k] if (code & np.uint8(_MARK)) != np.uint8(0) else np.uint8(word)
-    return (every & np.uint8(_WIDE)) != 0
+    return beyond != 0
 
 
 @njit(nogil=True, cache=True)
@@ -143,7 +149,7 @@ def _read_wide(data, first, size, end, classes, folding, codes, groups):
     mark, mark_end = np.int64(-1), np.int64(-1)  # the last mark beyond ASCII and where it ends
     done = np.int64(0)
     for base in range(0, size, LANES):
-        wide = equal_to(codes, base + 1, np.uint8(_WIDE))
+        wide = equal_to(codes, base + 1, np.uint8(WIDE))
         while wide != 0:
             k = base + lowest_bit(wide)
             wide &= wide - np.uint64(1)
@@ -155,7 +161,7 @@ def _read_wide(data, first, size, end, classes, folding, codes, groups):
             group = 0
             if cls == LETTER:
                 group = _IN_WORD
-                if cp < 0x10000 and k > 1 and codes[k] == _QUOTE and groups[k - 1] == _IN_WORD:
+                if cp < 0x10000 and k > 1 and codes[k] == QUOTE and groups[k - 1] == _IN_WORD:
                     groups[k] = _IN_WORD
             elif cls == DIGIT:
                 group = _IN_WORD
@@ -176,11 +182,11 @@ def _read_wide(data, first, size, end, classes, folding, codes, groups):
             elif cls == SPACELESS:
                 group = _ALONE[0] if before != _ALONE[0] else _ALONE[1]
             elif cls == NEWLINE:
-                codes[k + 1] = _BREAK
+                codes[k + 1] = BREAK
             for place in range(k + 1, k + 1 + step):
                 groups[place] = group
             done = k + step
-            if done < size and codes[done + 1] == _QUOTE:
+            if done < size and codes[done + 1] == QUOTE:
                 inside = group == _IN_WORD and _letter_follows(data, first + done + 1, end, classes)
                 groups[done + 1] = np.uint8(inside)
 
@@ -208,7 +214,7 @@ def _find(codes, groups, size, starts, ends, breaks):
         change = differing(groups, base + 1, base)
         begins = change & ~equal_to(groups, base + 1, np.uint8(0))
         stops = change & ~equal_to(groups, base, np.uint8(0))
-        lower = equal_to(codes, base + 1, np.uint8(_BREAK))
+        lower = equal_to(codes, base + 1, np.uint8(BREAK))
         while lower != 0:
             bit = lower & (~lower + np.uint64(1))
             breaks[lines] = n + bit_count(begins & (bit - np.uint64(1)))
@@ -245,17 +251,17 @@ def _hash(codes, folded, starts, ends, words, bits, hashes, kinds, lengths):
         lengths[np.uint64(t)] = min(size, 255)
     for t in range(count):
         # a run of one mark hashes as a single mark
-        size = np.uint64(1) if (bits[t] & np.uint64(_MARK)) != 0 else np.uint64(lengths[t])
+        size = np.uint64(1) if (bits[t] & np.uint64(MARK)) != 0 else np.uint64(lengths[t])
         hashes[t] = _hash_eight(BASIS, words[t], size)
     for t in range(count):
         found = bits[t]
-        both = found & (_EACH * np.uint64(_LETTERS))
+        both = found & (_EACH * np.uint64(LETTERS))
         kind = np.uint64(WORD)
-        kind |= np.uint64(NUMBER) if (found & (_EACH * np.uint64(_FIGURE))) != 0 else np.uint64(0)
-        kind |= np.uint64(UPPER) if (found & np.uint64(_CAPITAL)) != 0 else np.uint64(0)
-        capitals = ((both & (both - np.uint64(1))) != 0) & ((found & (_EACH * np.uint64(_LOWER))) == 0)
+        kind |= np.uint64(NUMBER) if (found & (_EACH * np.uint64(FIGURE))) != 0 else np.uint64(0)
+        kind |= np.uint64(UPPER) if (found & np.uint64(CAPITAL)) != 0 else np.uint64(0)
+        capitals = ((both & (both - np.uint64(1))) != 0) & ((found & (_EACH * np.uint64(LOWER))) == 0)
         kind |= np.uint64(ALLCAPS) if capitals else np.uint64(0)
-        kinds[t] = np.uint64(PUNCT) if (found & np.uint64(_MARK)) != 0 else kind
+        kinds[t] = np.uint64(PUNCT) if (found & np.uint64(MARK)) != 0 else kind
 
 
 @njit(nogil=True, cache=True)
@@ -296,9 +302,9 @@ def _finish(
     others = np.int64(0)
     for t in range(len(hashes)):
         found = bits[np.uint64(t)]
-        odd = (found & (_EACH * np.uint64(_WIDE))) != 0
+        odd = (found & (_EACH * np.uint64(WIDE))) != 0
         size = ends[np.uint64(t)] - starts[np.uint64(t)]
-        longer = (not odd) & (size > 8) & ((found & np.uint64(_MARK)) == 0)
+        longer = (not odd) & (size > 8) & ((found & np.uint64(MARK)) == 0)
         long[np.uint64(count)] = t
         count += np.int64(longer & (size <= 16))
         wide[np.uint64(others)] = t
@@ -315,18 +321,18 @@ def _finish(
     for j in range(count):
         carried[j] = _hash_eight(carried[j], words[j], sizes[j])
     for j in range(count):
-        letters, more = bits[j] & (_EACH * np.uint64(_LETTERS)), rest[j] & (_EACH * np.uint64(_LETTERS))
+        letters, more = bits[j] & (_EACH * np.uint64(LETTERS)), rest[j] & (_EACH * np.uint64(LETTERS))
         kind = np.uint64(WORD)
-        kind |= np.uint64(UPPER) if (bits[j] & np.uint64(_CAPITAL)) != 0 else np.uint64(0)
-        kind |= np.uint64(NUMBER) if ((bits[j] | rest[j]) & (_EACH * np.uint64(_FIGURE))) != 0 else np.uint64(0)
+        kind |= np.uint64(UPPER) if (bits[j] & np.uint64(CAPITAL)) != 0 else np.uint64(0)
+        kind |= np.uint64(NUMBER) if ((bits[j] | rest[j]) & (_EACH * np.uint64(FIGURE))) != 0 else np.uint64(0)
         several = (letters & (letters - np.uint64(1))) | (more & (more - np.uint64(1))) | (min(letters, more))
-        capitals = (several != 0) & (((bits[j] | rest[j]) & (_EACH * np.uint64(_LOWER))) == 0)
+        capitals = (several != 0) & (((bits[j] | rest[j]) & (_EACH * np.uint64(LOWER))) == 0)
         words[j] = kind | (np.uint64(ALLCAPS) if capitals else np.uint64(0))
     for j in range(count):
         t = np.uint64(long[np.uint64(j)])
         hashes[t], kinds[t] = carried[np.uint64(j)], words[np.uint64(j)]
         wide[np.uint64(others)] = t
-        others += np.int64((rest[np.uint64(j)] & (_EACH * np.uint64(_WIDE))) != 0)
+        others += np.int64((rest[np.uint64(j)] & (_EACH * np.uint64(WIDE))) != 0)
     for t in wide[:others]:
         hashes[t], kinds[t], lengths[t] = _one(data, first + starts[t], first + ends[t], classes, folding)
     for t in range(len(hashes)):

@@ -14,7 +14,7 @@ _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _VECTOR = ir.VectorType(_I8, LANES)
 
 
-def _load(context, builder, array_type, array, place, kind):
+def load(context, builder, array_type, array, place, kind):
     """The value of LLVM type `kind` at element `place` of a one-dimensional array of bytes, at any alignment."""
     data = context.make_array(array_type)(context, builder, array).data
     value = builder.load(builder.bitcast(builder.gep(data, [place]), kind.as_pointer()))
@@ -29,20 +29,21 @@ def _every_lane(builder, byte):
     return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), lanes)
 
 
-def _is_bytes(array):
+def is_bytes(array):
+    """Is a type of Numba that of an array uint8[n] without gaps?"""
     return isinstance(array, types.Array) and array.dtype == types.uint8 and array.ndim == 1 and array.layout == "C"
 
 
 @intrinsic
 def differing(typingctx, array, i, j):
     """uint64: bit k is set where array[i + k] != array[j + k], for k below 64; array uint8[n], i and j int64."""
-    if not _is_bytes(array):
+    if not is_bytes(array):
         return None
 
     def generate(context, builder, signature, arguments):
         values, first, second = arguments
-        left = _load(context, builder, signature.args[0], values, first, _VECTOR)
-        right = _load(context, builder, signature.args[0], values, second, _VECTOR)
+        left = load(context, builder, signature.args[0], values, first, _VECTOR)
+        right = load(context, builder, signature.args[0], values, second, _VECTOR)
         return builder.bitcast(builder.icmp_unsigned("!=", left, right), _I64)
 
     return types.uint64(array, types.int64, types.int64), generate
@@ -51,12 +52,12 @@ def differing(typingctx, array, i, j):
 @intrinsic
 def equal_to(typingctx, array, i, value):
     """uint64: bit k is set where array[i + k] == value, for k below 64; array uint8[n], i int64, value uint8."""
-    if not _is_bytes(array):
+    if not is_bytes(array):
         return None
 
     def generate(context, builder, signature, arguments):
         values, first, wanted = arguments
-        left = _load(context, builder, signature.args[0], values, first, _VECTOR)
+        left = load(context, builder, signature.args[0], values, first, _VECTOR)
         return builder.bitcast(builder.icmp_unsigned("==", left, _every_lane(builder, wanted)), _I64)
 
     return types.uint64(array, types.int64, types.uint8), generate
@@ -65,12 +66,12 @@ def equal_to(typingctx, array, i, value):
 @intrinsic
 def having(typingctx, array, i, bits):
     """uint64: bit k is set where array[i + k] has one of the bits, for k below 64; arguments as `equal_to`."""
-    if not _is_bytes(array):
+    if not is_bytes(array):
         return None
 
     def generate(context, builder, signature, arguments):
         values, first, wanted = arguments
-        left = _load(context, builder, signature.args[0], values, first, _VECTOR)
+        left = load(context, builder, signature.args[0], values, first, _VECTOR)
         shared = builder.and_(left, _every_lane(builder, wanted))
         return builder.bitcast(builder.icmp_unsigned("!=", shared, ir.Constant(_VECTOR, [0] * LANES)), _I64)
 
@@ -80,12 +81,12 @@ def having(typingctx, array, i, bits):
 @intrinsic
 def word_at(typingctx, array, i):
     """uint64: the eight bytes array[i:i + 8], the first lowest; array uint8[n], i int64."""
-    if not _is_bytes(array):
+    if not is_bytes(array):
         return None
 
     def generate(context, builder, signature, arguments):
         values, first = arguments
-        return _load(context, builder, signature.args[0], values, first, _I64)
+        return load(context, builder, signature.args[0], values, first, _I64)
 
     return types.uint64(array, types.int64), generate
 

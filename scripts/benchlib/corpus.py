@@ -1,6 +1,8 @@
 """Corpora to measure on: hash-drawn samples of any Parquet input, and documents of equal length."""
 
 import glob
+import random
+import string
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -114,6 +116,19 @@ def equal_length(texts: Sequence[str], characters: int) -> list[str]:
             start = end
         held = held[start:]
     return documents
+
+
+def ciphered(texts: Sequence[str], round_: int) -> list[str]:
+    """The texts with the letters a to z exchanged for each other, by another permutation in every round; round 0 as they
+    are. What is alike stays alike to the same degree and packs as well, and no round is like another.
+    """
+    if round_ == 0:
+        return list(texts)
+    letters = list(string.ascii_lowercase)
+    random.Random(round_).shuffle(letters)
+    shuffled = "".join(letters)
+    table = str.maketrans(string.ascii_letters, shuffled + shuffled.upper())
+    return [text.translate(table) for text in texts]
 
 
 def batches(texts: Sequence[str], megabytes: float = 4.0) -> list[pa.RecordBatch]:

@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     mixing.add_argument("--repeats", type=int, default=3, help="runs at every size; the cheapest counts")
     dedup.add_argument("--parquet-megabytes", type=float, default=60.0, help="text of the runs from Parquet to Parquet")
     dedup.add_argument(
+        "--times", type=int, default=1, help="how often they go into the Parquet, each time in a cipher of its own"
+    )
+    dedup.add_argument(
         "--resolve", type=_counts, default=[100_000, 200_000], metavar="N,M,…", help="documents of the runs of resolve"
     )
     dedup.add_argument(
@@ -176,7 +179,7 @@ def _dedup(options: argparse.Namespace, folder: Path) -> tuple[str, Any]:
     numbers = [r._asdict() | {"quality": r.quality._asdict()} for r in results]
     more = corpus.equal_length(corpus.texts_of(paths, options.column, options.parquet_megabytes), options.characters)
     larger = planted.plant(more).texts
-    jobs = parquet.measure(larger, folder, options.repeats, "polars" in names)
+    jobs = parquet.measure(larger, folder, options.repeats, "polars" in names, options.times)
     units = paragraphs.measure(documents.texts, options.repeats)
     beside = paragraphs.from_files(larger, folder, options.repeats, options.dolma) if options.dolma else None
     resolved = resolve.measure(options.resolve, options.memory_mb)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchlib.corpus import SCHEMA, uniform
+from benchlib.corpus import SCHEMA, ciphered, uniform
 from benchlib.costs import SINGLE_THREAD, fit, rate, run_process
 from benchlib.tables import Cell, table
 
@@ -27,21 +27,30 @@ for name, rows in (("kept", frame.filter(first)), ("excluded", frame.filter(~fir
 """
 
 
-def write(texts: Sequence[str], folder: Path) -> list[tuple[Path, float]]:
-    """(file, MB of text) of nested samples of the texts, the smaller first."""
+def write(texts: Sequence[str], folder: Path, times: int = 1) -> list[tuple[Path, float]]:
+    """(file, MB of text) of nested samples of the texts, the smaller first; they go in `times` times, each time in a
+    cipher of its own."""
     found = []
     for share in SHARES:
         chosen = [text for text in texts if uniform(text, "size") < share]
         path = folder / f"sample-{share:g}.parquet"
-        rows = pa.table([[f"d{n}" for n in range(len(chosen))], chosen], schema=SCHEMA)
-        pq.write_table(rows, path, compression="zstd", row_group_size=ROW_GROUP)
-        found.append((path, sum(len(text.encode()) for text in chosen) / 1e6))
+        size = 0
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            for round_ in range(times):
+                part = ciphered(chosen, round_)
+                ids = [f"d{round_}-{n}" for n in range(len(part))]
+                writer.write_table(pa.table([ids, part], schema=SCHEMA), row_group_size=ROW_GROUP)
+                size += sum(len(text.encode()) for text in part)
+        found.append((path, size / 1e6))
     return found
 
 
-def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> list[dict[str, Any]]:
-    """For each job its CPU seconds at both sizes, and the marginal rate."""
-    files = write(texts, folder)
+def measure(
+    texts: Sequence[str], folder: Path, repeats: int, polars: bool, times: int = 1
+) -> list[dict[str, Any]]:
+    """For each job its CPU seconds at both sizes, and the marginal rate. The jobs take turns, so that a machine that
+    slows down does so for all."""
+    files = write(texts, folder, times)
     output = folder / "out"
     ours = [sys.executable, "-m", "curation.cli", "dedup", "--quiet", "--set", "run.workers=1", "--output", str(output)]
     commands: dict[str, Any] = {
@@ -56,21 +65,23 @@ def measure(texts: Sequence[str], folder: Path, repeats: int, polars: bool) -> l
     if polars:
         commands["Polars, equal text only"] = lambda path: [sys.executable, "-c", POLARS, str(path), str(output)]
     root = str(Path(__file__).resolve().parents[2])
-    results = []
-    for name, command in commands.items():
-        spent: list[list[float]] = [[] for _ in files]
-        for _ in range(repeats):
-            for at, (path, _) in enumerate(files):
+    runs: dict[str, list[list[Any]]] = {name: [[] for _ in files] for name in commands}
+    for _ in range(repeats):
+        for at, (path, _) in enumerate(files):
+            for name, command in commands.items():
                 shutil.rmtree(output, ignore_errors=True)
                 output.mkdir()
-                done = run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD})
-                spent[at].append(done.cpu_seconds)
-        shutil.rmtree(output, ignore_errors=True)
-        line = fit([megabytes for _, megabytes in files], [min(costs) for costs in spent])
+                runs[name][at].append(run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD}))
+    shutil.rmtree(output, ignore_errors=True)
+    sizes = [megabytes for _, megabytes in files]
+    results = []
+    for name, done in runs.items():
+        spent = [[run.cpu_seconds for run in of_size] for of_size in done]
+        line = fit(sizes, [min(costs) for costs in spent])
         results.append({
-            "name": name, "megabytes": [megabytes for _, megabytes in files], "cpu_seconds": spent,
+            "name": name, "megabytes": sizes, "cpu_seconds": spent,
             "medians": [statistics.median(costs) for costs in spent], "marginal_rate": rate(line),
-            "start_up": line.fixed,
+            "start_up": line.fixed, "peak_mb": max(run.peak_rss for run in done[-1]) / 1e6,
         })  # fmt: skip
     return results
 
@@ -80,7 +91,10 @@ def markdown(results: Sequence[dict[str, Any]], rensa: float | None) -> str:
     rows: list[list[Cell]] = []
     for r in results:
         times = r["marginal_rate"] / rensa if rensa and r["marginal_rate"] else None
-        rows.append([r["name"], r["marginal_rate"], times, r["start_up"]])
-    header = ["Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s"]
+        rows.append([r["name"], r["marginal_rate"], times, r["start_up"], r["peak_mb"]])
+    header = [
+        "Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s",
+        "peak MB at the larger",
+    ]  # fmt: skip
     sizes = " and ".join(f"{megabytes:.0f}" for megabytes in results[0]["megabytes"])
     return f"{sizes} MB, the best run of each size:\n\n{table(header, rows)}"

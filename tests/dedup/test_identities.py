@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from curation.dedup import (
     Keys,
     content_hashes,
-    digest_keys,
     emit,
     group,
     job_rows,
@@ -141,8 +140,14 @@ def test_signal_keys_skip_nulls():
         "id": [True, True], "norm_hash": [False, True], "bands": [True, False], "url_key": [False, False],
     }  # fmt: skip
     assert keys["bands"].values.shape == (2, 2)
-    digests = content_hashes(pa.array(["a", "b"]))
-    np.testing.assert_array_equal(keys["id"].values, digest_keys(digests).values)
+
+
+@given(st.lists(st.text(max_size=12), max_size=12))
+def test_ids_have_a_key_in_common_if_they_are_equal(ids):
+    nothing = pa.nulls(len(ids), pa.binary(16))
+    batch = pa.RecordBatch.from_pydict({"id": pa.array(ids, pa.string()), "norm_hash": nothing})
+    keys = signal_keys(batch, near=False)["id"].values.tolist()
+    assert len(set(zip(ids, keys, strict=True))) == len(set(ids)) == len(set(keys))
 
 
 texts = st.lists(

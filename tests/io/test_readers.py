@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from io_helpers import broken_strings, read, shard
 
 from curation.config import Columns, ConfigError
-from curation.io import check_columns, final_schema, read_shard
+from curation.io import BadRecord, check_columns, final_schema, read_shard
 
 GOOD = [b'{"text":"one","n":1}', b'{"text":"two","n":2.5}']
 BAD = {
@@ -156,6 +156,33 @@ def test_invalid_utf8_in_parquet(tmp_path: Path, kind: pa.DataType | None) -> No
     assert [(b.row, b.error, b.raw) for b in bad] == [(1, "invalid_utf8", b"\xff\xfe")] and "'text'" in bad[
         0
     ].message
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_parquet_is_delivered_in_batches_of_the_size_asked_for(tmp_path: Path, sound: bool) -> None:
+    path = tmp_path / "a.parquet"
+    parquet(path, pa.table({"text": [f"{i:04}" * 250 for i in range(300)], "n": range(300)}))
+    found = list(
+        read_shard(shard(path), text="text", batch_bytes=20_000, on_bad=lambda _: None, sound=sound)
+    )
+    assert [row for _, rows in found for row in rows.tolist()] == list(range(300))
+    assert max(batch.num_rows for batch, _ in found) <= 20 and len(found) <= 25
+
+
+def test_a_row_group_that_breaks_after_it_was_found_sound_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    text = pa.array([f"{i:04} {hash((i, 7))}" * 40 for i in range(3000)])
+    pq.write_table(pa.table({"text": text}), path, row_group_size=1500, use_dictionary=False, data_page_size=20_000)
+    chunk = pq.read_metadata(path).row_group(1).column(0)
+    data = bytearray(path.read_bytes())
+    middle = chunk.data_page_offset + chunk.total_compressed_size // 2
+    data[middle : middle + 200] = bytes(200)
+    path.write_bytes(data)
+    bad: list[BadRecord] = []
+    found = read_shard(shard(path), text="text", batch_bytes=100_000, on_bad=bad.append, sound=True)
+    delivered = [row for _, rows in found for row in rows.tolist()]
+    assert [(b.row, b.count, b.error) for b in bad] == [(1500, 1500, "broken_row_group")]
+    assert 1500 <= len(delivered) < 3000
 
 
 def test_strings_that_an_earlier_reading_found_sound_are_not_checked_again(tmp_path: Path) -> None:

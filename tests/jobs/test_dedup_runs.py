@@ -451,7 +451,8 @@ def by_id(output):
     return {row["id"]: row for row in rows_of(output).values()}
 
 
-@given(st.lists(st.text(alphabet="ab \t\n\u00a0é", max_size=12), max_size=8))
-def test_words_between_spaces_are_counted_without_tokens(texts):
+@given(st.lists(st.text(alphabet="ab \t\n\u00a0é", max_size=12), max_size=8), st.integers(1, 60))
+def test_words_between_spaces_are_counted_without_tokens(texts, times):
+    texts = [text * times for text in texts]  # more than a block, with words across its ends
     data, starts = text_buffer(pa.array(texts, pa.string()))
     assert spaced_words(data, starts).tolist() == [len(text.encode().split()) for text in texts]

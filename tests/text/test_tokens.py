@@ -121,3 +121,11 @@ def test_documents_do_not_touch():
     )
     assert together.hash.tolist() == [h for part in apart for h in part.hash.tolist()]
     assert all(kind & LINE for kind in together.kind)
+
+
+def test_every_byte_is_classified_in_vectors_as_one_by_one():
+    # the last 63 bytes of all texts are looked at one by one, those before them in vectors
+    for byte in range(256):
+        document = bytes([byte]) + b"a" + bytes([byte]) + b"A1" + bytes([byte]) * 2
+        alone, followed = found([document])[0], found([document, b" " * 64])[0]
+        assert alone == followed == expected([document])[0], byte
