@@ -131,12 +131,8 @@ class Cursor:
 
     def __init__(self, url: str, columns: list[str]) -> None:
         self._columns = columns
-        self._batches = self._read(url)
+        self._batches = _batches(url, columns)
         self._pending: list[pa.RecordBatch] = []
-
-    def _read(self, url: str) -> Iterator[pa.RecordBatch]:
-        with io.open_file(url) as file:
-            yield from pq.ParquetFile(file).iter_batches(16_384, columns=self._columns, use_threads=False)
 
     def take(self, count: int) -> pa.RecordBatch:
         """The next `count` rows, fewer at the end, as one batch of small columns."""
@@ -155,3 +151,10 @@ class Cursor:
         schema = parts[0].schema if parts else pa.schema([(name, pa.null()) for name in self._columns])
         table = pa.Table.from_batches(parts, schema).combine_chunks()
         return table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema)
+
+
+def _batches(url: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of a Parquet file. No method: a generator that knows its cursor would keep cursor, file and batch alive
+    until the collector of cycles comes by, which may be never."""
+    with io.open_file(url) as file:
+        yield from pq.ParquetFile(file).iter_batches(16_384, columns=columns, use_threads=False)

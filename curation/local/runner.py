@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from curation.local.memory import give_back
 from curation.local.merging import Merging
 from curation.plan import Context, Job, Step, emitted
 from curation.progress import Observer
@@ -47,11 +48,12 @@ def _merged(step: Step, job: Job, context: Context, pool: ThreadPoolExecutor, ob
 
         def one(index: int) -> Any:
             result = work(job, shards[index], context, observer.advance)
-            if step.group is None:
-                return result
-            for chunks in emitted(result):
-                partitions.add(chunks)
-            return None
+            if step.group is not None:
+                for chunks in emitted(result):
+                    partitions.add(chunks)
+                result = None
+            give_back()
+            return result
 
         if step.group is None:
             return _results(pool, one, range(len(shards)), step.merge)

@@ -119,8 +119,8 @@ def equal_length(texts: Sequence[str], characters: int) -> list[str]:
 
 
 def ciphered(texts: Sequence[str], round_: int) -> list[str]:
-    """The texts with the letters a to z exchanged for each other, by another permutation in every round; round 0 as they
-    are. What is alike stays alike to the same degree and packs as well, and no round is like another.
+    """The texts with the letters a to z exchanged for each other, by another permutation in every round; round 0 as
+    they are. What is alike stays alike to the same degree and packs as well, and no round is like another.
     """
     if round_ == 0:
         return list(texts)
