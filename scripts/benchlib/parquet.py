@@ -81,7 +81,7 @@ def measure(
         results.append({
             "name": name, "megabytes": sizes, "cpu_seconds": spent,
             "medians": [statistics.median(costs) for costs in spent], "marginal_rate": rate(line),
-            "start_up": line.fixed, "peak_mb": max(run.peak_rss for run in done[-1]) / 1e6,
+            "start_up": line.fixed,
         })  # fmt: skip
     return results
 
@@ -91,10 +91,7 @@ def markdown(results: Sequence[dict[str, Any]], rensa: float | None) -> str:
     rows: list[list[Cell]] = []
     for r in results:
         times = r["marginal_rate"] / rensa if rensa and r["marginal_rate"] else None
-        rows.append([r["name"], r["marginal_rate"], times, r["start_up"], r["peak_mb"]])
-    header = [
-        "Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s",
-        "peak MB at the larger",
-    ]  # fmt: skip
+        rows.append([r["name"], r["marginal_rate"], times, r["start_up"]])
+    header = ["Parquet to Parquet", "MB per CPU s (marginal)", "times rensa's signatures", "start-up CPU s"]
     sizes = " and ".join(f"{megabytes:.0f}" for megabytes in results[0]["megabytes"])
     return f"{sizes} MB, the best run of each size:\n\n{table(header, rows)}"

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchlib import corpus, planted
+from benchlib import corpus, parquet, planted
 from benchlib.peers import components
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +106,20 @@ def test_components_hold_together_what_pairs_do(case):
         reach[a, b] = reach[b, a] = 1
     reach = np.linalg.matrix_power(reach, count) > 0
     assert labels.tolist() == [int(np.flatnonzero(row)[0]) for row in reach]
+
+
+def test_ciphers_keep_what_is_alike_within_a_round_and_nothing_between_rounds():
+    texts = ["The cat sat on the mat again.", "The cat sat on the mat again.", "The cat sat on the rug, again."]
+    assert corpus.ciphered(texts, 0) == texts
+    first, second = corpus.ciphered(texts, 1), corpus.ciphered(texts, 2)
+    assert first == corpus.ciphered(texts, 1) and first[0] == first[1] != first[2]
+    assert planted.jaccard(first[0], first[2], 2) == planted.jaccard(texts[0], texts[2], 2)
+    assert {planted.jaccard(a, b, 2) for a, b in zip(first, second, strict=True)} == {0.0}
+    assert [len(text) for text in first] == [len(text) for text in texts]
+
+
+def test_jobs_from_parquet_to_parquet_take_the_texts_as_often_as_told(tmp_path):
+    [(_, small), (file, large)] = parquet.write(TEXTS, tmp_path, times=3)
+    found = pq.read_table(file)
+    assert found.num_rows == 3 * len(TEXTS) and len(set(found.column("id").to_pylist())) == found.num_rows
+    assert large == sum(len(text.encode()) for text in found.column("text").to_pylist()) / 1e6 > small
