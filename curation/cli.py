@@ -409,7 +409,7 @@ def _signals() -> Iterator[None]:
 def main() -> None:
     """Entry point of the `curation` command."""
     # what imports and compiled kernels make lives as long as the process; looking through it for garbage after every
-    # 700 new objects takes a third of the start-up
+    # 700 new objects takes about a sixth of the start-up
     gc.set_threshold(100_000, 20, 20)
     app()
 
