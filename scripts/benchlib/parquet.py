@@ -65,22 +65,22 @@ def measure(
     if polars:
         commands["Polars, equal text only"] = lambda path: [sys.executable, "-c", POLARS, str(path), str(output)]
     root = str(Path(__file__).resolve().parents[2])
-    runs: dict[str, list[list[Any]]] = {name: [[] for _ in files] for name in commands}
+    spent: dict[str, list[list[float]]] = {name: [[] for _ in files] for name in commands}
     for _ in range(repeats):
         for at, (path, _) in enumerate(files):
             for name, command in commands.items():
                 shutil.rmtree(output, ignore_errors=True)
                 output.mkdir()
-                runs[name][at].append(run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD}))
+                done = run_process(command(path), {"PYTHONPATH": root, **SINGLE_THREAD})
+                spent[name][at].append(done.cpu_seconds)
     shutil.rmtree(output, ignore_errors=True)
     sizes = [megabytes for _, megabytes in files]
     results = []
-    for name, done in runs.items():
-        spent = [[run.cpu_seconds for run in of_size] for of_size in done]
-        line = fit(sizes, [min(costs) for costs in spent])
+    for name, by_size in spent.items():
+        line = fit(sizes, [min(costs) for costs in by_size])
         results.append({
-            "name": name, "megabytes": sizes, "cpu_seconds": spent,
-            "medians": [statistics.median(costs) for costs in spent], "marginal_rate": rate(line),
+            "name": name, "megabytes": sizes, "cpu_seconds": by_size,
+            "medians": [statistics.median(costs) for costs in by_size], "marginal_rate": rate(line),
             "start_up": line.fixed,
         })  # fmt: skip
     return results
